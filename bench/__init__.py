@@ -1,0 +1,1 @@
+"""Measures the real service over HTTP, on this machine alone. `python -m bench --help`; `bench/README.md` explains."""

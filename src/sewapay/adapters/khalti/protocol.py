@@ -1,0 +1,385 @@
+"""Khalti's wire: what we write and how we read what comes back. Pure; nothing here connects to anything.
+
+Each rule names its source: Khalti's docs (its page "Web Checkout (KPG-2)", by section), public captures of real
+traffic, or "our guess". Whatever Khalti does not document becomes an error or `Reported.UNKNOWN`, and never a success.
+
+A refused body is never kept: the decoder's own error holds all of it, so it is raised anew without one.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from attrs import field, frozen
+
+from sewapay.application.errors import CheckoutRefused, KeyRefused, OutcomeUnknown, ProtocolError
+from sewapay.application.ports import Authenticity, Order, Payer, ReturnHint, ReturnMessage, Urls
+from sewapay.domain.checkout import Checkout, Redirect
+from sewapay.domain.errors import InvalidMoney
+from sewapay.domain.money import Money
+from sewapay.domain.observation import Observation, Reported
+
+__all__ = [
+    "INITIATE_PATH",
+    "LOOKUP_PATH",
+    "MOST_BYTES",
+    "PAGE_ORIGINS",
+    "Answer",
+    "initiate_body",
+    "lookup_body",
+    "read_initiate",
+    "read_lookup",
+    "read_return",
+]
+
+# Khalti docs, the tables under "Initiating a Payment request" and "Payment Verification (Lookup)". With the slash: a
+# POST without it may be answered by a redirect, and lose its body (our guess, from the framework's habit).
+INITIATE_PATH: Final = "/epayment/initiate/"
+LOOKUP_PATH: Final = "/epayment/lookup/"
+
+# Ours. A documented answer has some 200 bytes.
+MOST_BYTES: Final = 64 * 1024
+
+# Khalti docs, "Lookup Payload Details", "Payment Status Code" and "Important note". "Canceled" was the word until 2024
+# and still stands in the note; the spelling with two l is our guess. "Failed" is in the note only.
+_WORDS: Final[Mapping[str, Reported]] = MappingProxyType(
+    {
+        "initiated": Reported.INITIATED,
+        "pending": Reported.PENDING,
+        "completed": Reported.COMPLETED,
+        "partially refunded": Reported.PARTIALLY_REFUNDED,
+        "refunded": Reported.REFUNDED,
+        "user canceled": Reported.CANCELED,
+        "user cancelled": Reported.CANCELED,
+        "canceled": Reported.CANCELED,
+        "cancelled": Reported.CANCELED,
+        "expired": Reported.EXPIRED,
+        "failed": Reported.FAILED,
+    }
+)
+_MONEY: Final = frozenset({Reported.COMPLETED, Reported.PARTIALLY_REFUNDED, Reported.REFUNDED})
+
+# Captures: 22 of an alphabet without look-alikes. Wider here, so that a longer one is no outage (our guess).
+_PIDX: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+_TRANSACTION: Final = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,2000}", re.ASCII)
+
+# Khalti docs, "Success Response" (test-pay) and "How it works?" (pay); other names below khalti.com are our guess. The
+# first is what a Content-Security-Policy calls the same.
+PAGE_ORIGINS: Final = ("https://khalti.com", "https://*.khalti.com")
+_PAYMENT_HOST: Final = re.compile(r"([a-z0-9-]+\.)*khalti\.com", re.ASCII)
+
+# Our guesses: Khalti documents no lengths.
+LONGEST_ORDER_NAME: Final = 100
+LONGEST_WORD: Final = 64
+_MOST_COMPLAINTS: Final = 5
+_LONGEST_COMPLAINT: Final = 120
+_LONGEST_VALUE: Final = 2000
+
+# Where a request was not understood or not taken, which Khalti documents for 400 only. 403 and 404 are our guess: what
+# was refused at the door, or has no such path, opened nothing.
+_REFUSED: Final = frozenset({400, 403, 404})
+# Statuses by which a server says that it did not get to an answer; a body beside them proves nothing.
+_NO_ANSWER: Final = frozenset({408, 425, 429})
+
+
+@frozen(kw_only=True)
+class Answer:
+    """An HTTP answer as it came, its body whole and not encoded."""
+
+    status: int
+    content_type: str
+    content: bytes = field(repr=False)
+
+
+def initiate_body(order: Order, urls: Urls, payer: Payer) -> bytes:
+    """The request for a payment link. `amount` is whole paisa (Khalti docs, "JSON Payload Details").
+
+    `purchase_order_id` is our order reference, never the booking's id. `customer_info` holds what is known, and is
+    left out when nothing is.
+    """
+    body: dict[str, object] = {
+        "return_url": urls.return_url,
+        "website_url": urls.website_url,
+        "amount": order.amount.paisa,
+        "purchase_order_id": str(order.reference),
+        "purchase_order_name": order.title[:LONGEST_ORDER_NAME].strip() or str(order.reference),
+    }
+    known = {"name": payer.name, "email": payer.email, "phone": payer.phone}
+    customer = {name: value for name, value in known.items() if value}
+    if customer:
+        body["customer_info"] = customer
+    return _written(body)
+
+
+def lookup_body(pidx: str) -> bytes:
+    """The question about one payment (Khalti docs, "Payment Verification (Lookup)")."""
+    return _written({"pidx": pidx})
+
+
+def read_initiate(answer: Answer, *, allowed_origin: str | None) -> Checkout:
+    """The payment link in an answer to initiate (Khalti docs, "Success Response" and "Error Responses").
+
+    `allowed_origin` (`scheme://host:port`) may lead the customer to a stand-in instead of to Khalti; None in
+    production. Raises `KeyRefused`, `CheckoutRefused`, `OutcomeUnknown` or `ProtocolError`.
+
+    `expires_in` is not read: it would need a clock, and stands beside `expires_at` in every sample.
+    """
+    _require_an_answer(answer)
+    if answer.status in _REFUSED:
+        raise CheckoutRefused(f"Khalti refused the payment: {_complaints(answer)}")
+    if not 200 <= answer.status <= 299:
+        raise ProtocolError(f"Khalti answered initiate with HTTP {answer.status}, which it does not document")
+    fields = _fields(answer)
+    pidx = _pidx(fields)
+    if pidx is None:
+        raise ProtocolError("Khalti answered initiate without a pidx")
+    return Checkout(
+        next_step=Redirect(_payment_url(fields.get("payment_url"), pidx, allowed_origin)),
+        gateway_reference=pidx,
+        expires_at=_moment(fields.get("expires_at")),
+    )
+
+
+def read_lookup(answer: Answer) -> Observation:
+    """What an answer to a look-up says. Raises `KeyRefused`, `OutcomeUnknown` or `ProtocolError`.
+
+    The body is read before the HTTP status: 400 with "Expired" or "User canceled" in its body is an answer like any
+    other (Khalti docs, "Payment Status Code"). Without a status in the body, it is one only when it says "Not found."
+    (Khalti docs, "Generic Errors"; the HTTP status is not documented there: 404 in public captures, 400 our guess).
+    """
+    _require_an_answer(answer)
+    if not (200 <= answer.status <= 299 or 400 <= answer.status <= 499):
+        raise ProtocolError(f"Khalti answered a look-up with HTTP {answer.status}, which it does not document")
+    fields = _fields(answer)
+    if "status" in fields:
+        return _observation(fields)
+    if answer.status in (400, 404) and fields.get("detail") == "Not found.":
+        return Observation(reported=Reported.NOT_FOUND, said="Not found.")
+    raise ProtocolError(f"Khalti answered a look-up with HTTP {answer.status} and no status")
+
+
+def read_return(message: ReturnMessage) -> ReturnHint:
+    """What the browser brought back (Khalti docs, "Payment Success Callback"). Nothing in it is signed.
+
+    Never raises. A key with two different values says nothing; `txnId`, `amount` and the rest are not read at all,
+    because nothing may depend on them.
+    """
+    return ReturnHint(
+        authenticity=Authenticity.UNSIGNED,
+        claims=_word(_only(message, "status")) or None,
+        gateway_reference=_matching(_PIDX, _only(message, "pidx")),
+        order_reference=_matching(_TRANSACTION, _only(message, "purchase_order_id")),
+    )
+
+
+def _written(body: Mapping[str, object]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode("ascii")
+
+
+def _require_an_answer(answer: Answer) -> None:
+    """Khalti docs, "Generic Errors", for 401. The others are HTTP's own; Khalti's Android SDK expects a 503."""
+    if answer.status == 401:
+        raise KeyRefused("Khalti does not accept KHALTI_SECRET_KEY: is it this environment's key?")
+    if answer.status in _NO_ANSWER or answer.status >= 500:
+        raise OutcomeUnknown(f"Khalti answered HTTP {answer.status}: it could not say what became of the request")
+
+
+def _fields(answer: Answer) -> Mapping[str, Any]:
+    """The JSON object in a body, or `ProtocolError`.
+
+    Strict where two readers could differ: UTF-8 without a mark, no key twice, no NaN, no number beyond bounds.
+    """
+    kind, _, parameters = answer.content_type.lower().partition(";")
+    is_utf8 = "charset" not in parameters or "utf8" in parameters.replace("-", "")
+    if kind.strip() != "application/json" or not is_utf8:
+        raise ProtocolError(f"Khalti answered HTTP {answer.status} with something other than JSON")
+    if len(answer.content) > MOST_BYTES:
+        raise ProtocolError(f"Khalti answered with more than {MOST_BYTES} bytes")
+    fields: object = None
+    try:
+        fields = json.loads(
+            answer.content.decode("utf-8"), object_pairs_hook=_each_key_once, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise ProtocolError(f"Khalti answered HTTP {answer.status} with a body that is not a JSON object")
+    return fields
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    once = dict(pairs)
+    if len(once) != len(pairs):
+        raise ValueError("a key stands twice")
+    return once
+
+
+def _no_constant(_name: str) -> None:
+    raise ValueError("not a number")
+
+
+def _observation(fields: Mapping[str, Any]) -> Observation:
+    """Khalti docs, "Lookup Payload Details": all six fields stand in every sample, those with HTTP 400 included.
+
+    Where money was taken, each of them has to be there and right. Elsewhere amount and pidx may be missing, since
+    nothing but the status is decided by such an answer and a refusal would leave the payment open for ever; what is
+    there has to be right all the same.
+    """
+    said = _word(fields["status"])
+    if not said:
+        raise ProtocolError("Khalti answered a look-up with a status that is not a word")
+    reported = _WORDS.get(fields["status"].lower(), Reported.UNKNOWN)
+    amount, pidx = _amount(fields.get("total_amount")), _pidx(fields)
+    if reported in _MONEY and (amount is None or pidx is None):
+        raise ProtocolError(f"Khalti answered {said!r} without its amount or its pidx")
+    transaction_id = _transaction(fields.get("transaction_id"))
+    if reported is Reported.COMPLETED and transaction_id is None:
+        raise ProtocolError(f"Khalti answered {said!r} without a transaction id")
+    refunded = fields.get("refunded")
+    if refunded is not None and not isinstance(refunded, bool):
+        raise ProtocolError("Khalti answered a look-up whose `refunded` is neither true nor false")
+    return Observation(
+        reported=reported,
+        said=said,
+        amount=amount,
+        fee=_fee(fields.get("fee")),
+        transaction_id=transaction_id,
+        gateway_reference=pidx,
+        refunded=refunded,
+    )
+
+
+def _amount(total: object) -> Money | None:
+    """Whole paisa (Khalti docs, samples). A float, text or a bool is not an amount, however it looks."""
+    if total is None:
+        return None
+    money = _money(total)
+    if money is None:
+        raise ProtocolError("Khalti answered a look-up whose total_amount is not a whole number of paisa")
+    return money
+
+
+def _fee(fee: object) -> Money | None:
+    """What Khalti keeps. It is not the customer's debt, so an unusable one is left out and holds up no paid booking."""
+    return _money(fee)
+
+
+def _money(value: object) -> Money | None:
+    if type(value) is not int:
+        return None
+    try:
+        return Money(value)
+    except InvalidMoney:
+        return None
+
+
+def _pidx(fields: Mapping[str, Any]) -> str | None:
+    pidx = fields.get("pidx")
+    if pidx is None:
+        return None
+    if _matching(_PIDX, pidx) is None:
+        raise ProtocolError("Khalti answered with a pidx that cannot be one")
+    return str(pidx)
+
+
+def _transaction(value: object) -> str | None:
+    """Null without a payment (Khalti docs, samples), empty in one capture."""
+    if value is None or value == "":
+        return None
+    transaction_id = _matching(_TRANSACTION, value)
+    if transaction_id is None:
+        raise ProtocolError("Khalti answered a look-up with a transaction id that cannot be one")
+    return transaction_id
+
+
+def _payment_url(value: object, pidx: str, allowed_origin: str | None) -> str:
+    """The link, verbatim, after a look at where it leads: the customer types a password there.
+
+    A backslash is a slash to browsers and not to us, so that no such link passes. A `pidx` in the link has to be the
+    answer's: otherwise the customer would pay something else.
+    """
+    url = _matching(_VISIBLE, value)
+    try:
+        parts = urlsplit(url or "")
+        host, port = parts.hostname or "", parts.port
+        named = parse_qs(parts.query, max_num_fields=20).get("pidx", [pidx])
+    except ValueError:
+        url = None
+    if url is None or "\\" in url or "@" in parts.netloc:
+        raise ProtocolError("Khalti answered initiate without a usable payment_url")
+    is_khalti = parts.scheme == "https" and _PAYMENT_HOST.fullmatch(host) and port in (None, 443)
+    named_host = f"[{host}]" if ":" in host else host
+    origin = f"{parts.scheme}://{named_host}:{port or (80 if parts.scheme == 'http' else 443)}"
+    if not is_khalti and (allowed_origin is None or origin != allowed_origin):
+        raise ProtocolError("Khalti answered initiate with a payment_url that leads to somebody else")
+    if named != [pidx]:
+        raise ProtocolError("Khalti answered initiate with a payment_url of another payment")
+    return url
+
+
+def _moment(value: object) -> datetime | None:
+    """ISO 8601 with Nepal's +05:45 (Khalti docs, "Success Response"); older versions had none, so it is optional.
+
+    Without an offset it names no moment, and is left out. Khalti's clock decides nothing here in any case.
+    """
+    if not isinstance(value, str) or len(value) > LONGEST_WORD:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _complaints(answer: Answer) -> str:
+    """Khalti's short reasons, such as `amount: A valid integer is required.` (Khalti docs, "Error Responses").
+
+    Fields and messages only, few and short; whatever could be a person's or a secret is blotted out, and nothing that
+    is said about `customer_info` is repeated.
+    """
+    try:
+        fields = _fields(answer)
+    except ProtocolError:
+        return f"HTTP {answer.status}"
+    reasons = []
+    for name, value in fields.items():
+        messages = [] if name == "customer_info" else _messages(value)
+        if name not in _BESIDE_REASONS and (messages or name == "customer_info"):
+            reasons.append(": ".join([_blotted(name), *messages]))
+    return "; ".join(reasons[:_MOST_COMPLAINTS]) or f"HTTP {answer.status}"
+
+
+def _messages(value: object) -> list[str]:
+    said = value if isinstance(value, list) else [value]
+    return [_blotted(message) for message in said[:3] if isinstance(message, str)]
+
+
+# Khalti docs for the first two; the others are known to Khalti's Android SDK.
+_BESIDE_REASONS: Final = frozenset({"error_key", "status_code", "meta", "error_data"})
+_PRIVATE: Final = re.compile(r"\"[^\"]*\"|\S*@\S*|\S*[0-9A-Za-z_-]{20,}\S*|[+]?[0-9][0-9 -]{5,}[0-9]")
+
+
+def _blotted(text: str) -> str:
+    printable = "".join(character for character in text[:500] if character.isprintable())
+    return _PRIVATE.sub("[...]", printable)[:_LONGEST_COMPLAINT]
+
+
+def _word(value: object) -> str:
+    """A status word as it may be stored and shown: printable, at most 64 characters."""
+    if not isinstance(value, str):
+        return ""
+    return "".join(character for character in value[:_LONGEST_VALUE] if character.isprintable()).strip()[:LONGEST_WORD]
+
+
+def _only(message: ReturnMessage, name: str) -> str | None:
+    values = {value for key, value in message.values if key == name}
+    return values.pop() if len(values) == 1 else None
+
+
+def _matching(shape: re.Pattern[str], value: object) -> str | None:
+    return value if isinstance(value, str) and shape.fullmatch(value) else None

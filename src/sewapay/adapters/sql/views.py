@@ -1,0 +1,121 @@
+"""What reading functions see: one implementation for both databases."""
+
+from sewapay.adapters.sql import statements
+from sewapay.adapters.sql.lists import booking_page, payment_page
+from sewapay.adapters.sql.rows import Values, booking_from, event_from, evidence_from, key_from, payment_from
+from sewapay.adapters.sql.session import Session
+from sewapay.application.access import ApiKey
+from sewapay.application.errors import BookingNotFound, PaymentNotFound
+from sewapay.application.storage import BookingFilter, Page, PaymentFilter
+from sewapay.domain.booking import Booking
+from sewapay.domain.events import Event
+from sewapay.domain.identifiers import BookingId, Environment, GatewayName, PaymentId
+from sewapay.domain.observation import Evidence
+from sewapay.domain.payment import Payment
+
+__all__ = ["SqlApiKeysView", "SqlBookingsView", "SqlEventsView", "SqlPaymentsView", "SqlView"]
+
+
+class SqlBookingsView:
+    """Bookings, to read."""
+
+    __slots__ = ("_session",)
+    _get = statements.BOOKING
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, booking_id: BookingId) -> Booking:
+        """The booking; raises `BookingNotFound`. Inside `transact` it stays locked until the transaction ends."""
+        row = self._session.row(self._get, {"booking_id": int(booking_id)})
+        if row is None:
+            raise BookingNotFound
+        return booking_from(row)
+
+    def page(self, wanted: BookingFilter, page: Page) -> tuple[list[Booking], str | None]:
+        """Bookings, newest first, and the next page's cursor (None at the end). Raises `InvalidCursor`."""
+        return booking_page(self._session, wanted, page)
+
+
+class SqlPaymentsView:
+    """Payments, to read."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, payment_id: PaymentId) -> Payment:
+        """The payment; raises `PaymentNotFound`."""
+        row = self._session.row(statements.PAYMENT, {"payment_id": str(payment_id)})
+        if row is None:
+            raise PaymentNotFound
+        return payment_from(row)
+
+    def of_booking(self, booking_id: BookingId) -> list[Payment]:
+        """All attempts of one booking, oldest first."""
+        return [payment_from(row) for row in self._session.rows(statements.OF_BOOKING, {"booking_id": int(booking_id)})]
+
+    def with_gateway_reference(
+        self, gateway: GatewayName, environment: Environment, gateway_reference: str
+    ) -> Payment | None:
+        """The one payment that the gateway knows by this name, or None."""
+        values: Values = {
+            "gateway": str(gateway),
+            "environment": environment.value,
+            "gateway_reference": gateway_reference,
+        }
+        row = self._session.row(statements.BY_REFERENCE, values)
+        return None if row is None else payment_from(row)
+
+    def page(self, wanted: PaymentFilter, page: Page) -> tuple[list[Payment], str | None]:
+        """Payments, newest first, and the next page's cursor (None at the end). Raises `InvalidCursor`."""
+        return payment_page(self._session, wanted, page)
+
+    def evidence(self, payment_id: PaymentId) -> list[Evidence]:
+        """Every answer that was kept for this payment, oldest first."""
+        return [evidence_from(row) for row in self._session.rows(statements.EVIDENCE, {"payment_id": str(payment_id)})]
+
+
+class SqlEventsView:
+    """Events, to read."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def of_booking(self, booking_id: BookingId) -> list[Event]:
+        """The booking's events and those of its payments, in their order."""
+        return [event_from(row) for row in self._session.rows(statements.EVENTS, {"booking_id": int(booking_id)})]
+
+
+class SqlApiKeysView:
+    """API keys, to read."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """The key with this public id, revoked or not; None when there is none."""
+        row = self._session.row(statements.KEY, {"key_id": key_id})
+        return None if row is None else key_from(row)
+
+    def all(self) -> list[ApiKey]:
+        """Every key, oldest first."""
+        return [key_from(row) for row in self._session.rows(statements.KEYS, {})]
+
+
+class SqlView:
+    """What a reading function sees."""
+
+    __slots__ = ("api_keys", "bookings", "events", "payments", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.bookings = SqlBookingsView(self.session)
+        self.payments = SqlPaymentsView(self.session)
+        self.events = SqlEventsView(self.session)
+        self.api_keys = SqlApiKeysView(self.session)

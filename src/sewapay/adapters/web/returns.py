@@ -1,0 +1,177 @@
+"""`/return/{payment_id}/`: where gateways send browsers back to.
+
+What the browser brings is a reason to look and nothing more: the payment is the one in the path, and the gateway is
+asked by what we stored. Then the browser is sent on to the merchant's page, or shown how the payment stands. Nothing
+about the booking is shown here, so this needs no login.
+"""
+
+import asyncio
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import structlog
+from litestar import HttpMethod, Response, post, route
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from sewapay.adapters.web.body import ApiRequest, pairs_of, text_of_header
+from sewapay.adapters.web.errors import BodyTooLarge
+from sewapay.adapters.web.failures import note_gateway_failure
+from sewapay.adapters.web.languages import Language, language_of
+from sewapay.adapters.web.pages import origin_of, see_other
+from sewapay.adapters.web.parameters import payment_id_of
+from sewapay.adapters.web.sewabazaar import IN_KHALTIS_WORDS, told_in_khaltis_words
+from sewapay.adapters.web.use_cases import Returns
+from sewapay.application.access import Principal, Role
+from sewapay.application.errors import CheckoutInProgress, GatewayError, StillBeingChecked
+from sewapay.application.open_checkout import CheckoutRequest
+from sewapay.application.ports import Authenticity, ReturnMessage
+from sewapay.application.verify_payment import Verification
+from sewapay.domain.errors import BookingAlreadyPaid, BookingIsCanceled
+from sewapay.domain.identifiers import PaymentId
+from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle, ReturnTo
+
+__all__ = ["come_back", "try_again"]
+
+PATIENCE_SECONDS: Final = 13
+RENEWED_AFTER: Final = {"checking": 5, "open": 10}
+_TO_TRY_AGAIN: Final = frozenset({PaymentStatus.CANCELED, PaymentStatus.EXPIRED, PaymentStatus.FAILED})
+_LOG: Any = structlog.get_logger("sewapay.web")
+
+
+@route(
+    "/return/{payment_id:str}",
+    http_method=[HttpMethod.GET, HttpMethod.POST],
+    status_code=200,
+    include_in_schema=False,
+)
+async def come_back(request: ApiRequest, payment_id: FromPath[str], returns: NamedDependency[Returns]) -> Response[str]:
+    """Verify, and send the browser on or show how the payment stands.
+
+    With a query or a body: what the gateway's redirect brought. It leaves the address bar at once, because it holds
+    references and telephone numbers. Without: our own page, which asks again while nothing is decided.
+    """
+    wanted = payment_id_of(payment_id)
+    brought = await _brought(request)
+    if brought is not None:
+        payment = await _verified(returns, wanted)
+        _note_differences(returns, payment, brought)
+        return see_other(_onward(payment) or f"/return/{payment.id}/")
+    payment = (await returns.read_payment(wanted, None)).payment
+    if payment.is_undecided:
+        payment = await _verified(returns, wanted)
+    onward = _onward(payment)
+    return see_other(onward) if onward else _shown(returns, payment, _language(request))
+
+
+@post("/return/{payment_id:str}/again", status_code=200, include_in_schema=False)
+async def try_again(request: ApiRequest, payment_id: FromPath[str], returns: NamedDependency[Returns]) -> Response[str]:
+    """Open a new checkout for the same booking, from the page that said that the last one came to nothing."""
+    payment = (await returns.read_payment(payment_id_of(payment_id), None)).payment
+    holder = Principal(role=Role.LINK, id=str(payment.booking_id))
+    language = _language(request)
+    try:
+        opened = await returns.open_checkout(
+            CheckoutRequest(by=holder, booking_id=payment.booking_id, gateway=payment.gateway)
+        )
+    except BookingAlreadyPaid:
+        return returns.pages.state("paid", language, status=409)
+    except BookingIsCanceled:
+        return returns.pages.state("booking_canceled", language, status=409)
+    except (StillBeingChecked, CheckoutInProgress):
+        return returns.pages.state("checking", language, status=409, reload=f"/return/{payment.id}/")
+    except GatewayError as error:
+        note_gateway_failure(request, error)
+        return returns.pages.state("gateway_away", language, status=503, try_again=_again(payment))
+    if opened.payment.next_step is None:
+        return returns.pages.state("checking", language, reload=f"/return/{opened.payment.id}/")
+    return returns.pages.next_step(opened.payment.next_step, language)
+
+
+async def _brought(request: ApiRequest) -> tuple[tuple[str, str], ...] | None:
+    """What came through the browser; None for nothing at all. What cannot be read was still a return."""
+    query = request.scope["query_string"]
+    try:
+        form = await request.body() if request.scope["method"] == "POST" else b""
+    except BodyTooLarge:
+        return ()
+    return (*pairs_of(query), *pairs_of(form)) if query or form else None
+
+
+async def _verified(returns: Returns, payment_id: PaymentId) -> Payment:
+    """The payment after a look, or as it was stored when the look takes longer than a person waits."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return (await returns.verify_payment(Verification(by=None, payment=payment_id))).payment
+    except TimeoutError:
+        return (await returns.read_payment(payment_id, None)).payment
+
+
+def _note_differences(returns: Returns, payment: Payment, brought: tuple[tuple[str, str], ...]) -> None:
+    """Log which of the browser's claims differ from what we know; never what they were."""
+    gateway = returns.gateways.get(payment.gateway)
+    if gateway is None or not brought:
+        return
+    hint = gateway.read_return(ReturnMessage(values=brought))
+    differs = []
+    if hint.authenticity is Authenticity.FORGED:
+        differs.append("signature")
+    if hint.gateway_reference not in (None, payment.gateway_reference):
+        differs.append("gateway_reference")
+    if hint.order_reference not in (None, payment.order_reference):
+        differs.append("order_reference")
+    if hint.claims is not None and payment.said is not None and hint.claims.casefold() != payment.said.casefold():
+        differs.append("status")
+    if differs:
+        _LOG.info("return differs from the look-up", payment_id=payment.id, differs=differs)
+
+
+def _onward(payment: Payment) -> str | None:
+    """The merchant's page for this payment; None when the browser stays with us.
+
+    SewaBazaar's page calls everything but `Completed` a failure, so an undecided payment waits here.
+    """
+    if payment.return_to is None:
+        return None
+    if payment.return_to.style is ReturnStyle.PAYMENT_ID:
+        return _with_query(payment.return_to, urlencode({"payment_id": payment.id}))
+    if payment.outcome_unknown or payment.status not in IN_KHALTIS_WORDS:
+        return None
+    return _with_query(payment.return_to, told_in_khaltis_words(payment))
+
+
+def _with_query(return_to: ReturnTo, query: str) -> str:
+    parts = urlsplit(return_to.url)
+    joined = f"{parts.query}&{query}" if parts.query else query
+    return urlunsplit(parts._replace(query=joined))
+
+
+def _shown(returns: Returns, payment: Payment, language: Language) -> Response[str]:
+    """How the payment stands, in one sentence, and what can be done."""
+    pages = returns.pages
+    shop = None if payment.return_to is None else f"{origin_of(payment.return_to.url)}/"
+    reference = payment.order_reference
+    if payment.outcome_unknown:
+        return pages.state("checking", language, refresh=RENEWED_AFTER["checking"], reference=reference, shop=shop)
+    if payment.status in _TO_TRY_AGAIN:
+        return pages.state(payment.status, language, reference=reference, try_again=_again(payment), shop=shop)
+    if payment.has_live_link(returns.clock.now()):
+        link, renewed = payment.next_step, RENEWED_AFTER["open"]
+        return pages.state("open", language, refresh=renewed, reference=reference, continue_with=link, shop=shop)
+    if payment.surplus:
+        return pages.state("surplus", language, reference=reference, shop=shop)
+    state = {
+        PaymentStatus.COMPLETED: "paid",
+        PaymentStatus.PARTIALLY_REFUNDED: "paid",
+        PaymentStatus.REFUNDED: "refunded",
+        PaymentStatus.UNDER_REVIEW: "review",
+    }.get(payment.status, "checking")
+    return pages.state(state, language, refresh=RENEWED_AFTER.get(state), reference=reference, shop=shop)
+
+
+def _again(payment: Payment) -> str:
+    return f"/return/{payment.id}/again/"
+
+
+def _language(request: ApiRequest) -> Language:
+    return language_of(text_of_header(request.scope, b"accept-language"))

@@ -1,0 +1,177 @@
+"""What the use cases need from the world beside storage: gateways, the clock, names that nobody can guess.
+
+Adapters implement these; tests bring their own. Times are aware UTC, money is `Money` (paisa).
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from attrs import field, frozen
+
+from sewapay.domain.checkout import Checkout
+from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
+from sewapay.domain.money import Money
+from sewapay.domain.observation import Observation
+
+
+class CheckoutKind(StrEnum):
+    """How a gateway's page is reached."""
+
+    REDIRECT = "redirect"
+    POST_FORM = "post_form"
+
+
+class RefundKind(StrEnum):
+    """How much of a payment a gateway gives back by a call of ours."""
+
+    NONE = "none"
+    FULL = "full"
+    PARTIAL = "partial"
+
+
+@frozen(kw_only=True)
+class Capabilities:
+    """What a gateway can do; static, so that the core refuses early.
+
+    `reference_charset` is a regular expression for one character of our order reference. `default_life` is how long
+    a link lives when the gateway does not say. `page_origins` are where its pages live (`https://pay.example`), which
+    our own pages' forms may lead to.
+    """
+
+    label: str
+    checkout: CheckoutKind
+    signed_return: bool
+    refunds: RefundKind
+    least: Money
+    greatest: Money | None
+    reference_charset: str
+    reference_length: int
+    default_life: timedelta
+    page_origins: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Order:
+    """One payment as a gateway needs to know it; everything in it is stored before the gateway is called."""
+
+    payment_id: PaymentId
+    booking_id: BookingId
+    reference: OrderReference
+    gateway_reference: str | None
+    amount: Money
+    title: str
+
+
+@frozen(kw_only=True)
+class Payer:
+    """What may be told to the gateway about the customer. All of it is optional, and none of it is logged."""
+
+    name: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
+    phone: str | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class Urls:
+    """Where the gateway sends the browser back to (ours, without a query), and the site it is told about."""
+
+    return_url: str
+    website_url: str
+
+
+class Authenticity(StrEnum):
+    """Whether a message that came through the browser carries a proof of who wrote it."""
+
+    UNSIGNED = "unsigned"
+    SIGNED = "signed"
+    FORGED = "forged"
+
+
+@frozen(kw_only=True)
+class ReturnMessage:
+    """What came back through the browser: the query's or the form's values, in their order, repeats included."""
+
+    values: tuple[tuple[str, str], ...]
+
+
+@frozen(kw_only=True)
+class ReturnHint:
+    """What a return claims. It is a reason to look, and never moves money.
+
+    `claims` is the status word of the message, `gateway_reference` and `order_reference` the names in it; each None
+    when absent or unusable.
+    """
+
+    authenticity: Authenticity
+    claims: str | None = None
+    gateway_reference: str | None = None
+    order_reference: str | None = None
+
+
+class PaymentGateway(Protocol):
+    """A company that moves the money. It observes and decides nothing: amounts, references, finality and repeats are
+    the core's business.
+    """
+
+    @property
+    def name(self) -> GatewayName:
+        """Its name in settings, addresses and storage."""
+        ...
+
+    @property
+    def environment(self) -> Environment:
+        """Whether its money is real. Stored with each payment, which is only ever looked up in the same one."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        """Ask for a page where `order` can be paid. Never repeated by us, whatever happens.
+
+        Raises `NothingSent`, `KeyRefused`, `CheckoutRefused`, `GatewayNotConfigured` when certainly nothing was
+        opened, and `OutcomeUnknown` (`ProtocolError`) in every other case that is not a checkout.
+        """
+        ...
+
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        """Read what the browser brought back. Pure; never raises, however strange the message is."""
+        ...
+
+    async def look_up(self, order: Order) -> Observation:
+        """Ask what became of `order`, from stored data alone. Safe to repeat.
+
+        Raises a `GatewayError` when there is no usable answer; that never means that the payment failed.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """The time, and the passing of it."""
+
+    def now(self) -> datetime:
+        """Now, aware, in UTC."""
+        ...
+
+    async def pause(self, seconds: float) -> None:
+        """Let this much time pass."""
+        ...
+
+
+class Ids(Protocol):
+    """Names that nobody can guess."""
+
+    def payment_id(self) -> PaymentId:
+        """A new random payment id."""
+        ...
+
+    def order_reference(self) -> OrderReference:
+        """A new random order reference."""
+        ...
+
+    def secret(self) -> str:
+        """A new random secret of 256 bits, as URL-safe text."""
+        ...

@@ -1,0 +1,333 @@
+"""One attempt to collect one booking's amount through one gateway, and the table that decides where it goes.
+
+Only a gateway's answer to a look-up moves money states. An answer that is not known keeps the last status and sets
+`outcome_unknown`; it never becomes a failure. What the table says is drawn in `docs/money-safety.md`.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Self
+
+from attrs import evolve, field, frozen
+
+from sewapay.domain.booking import Booking
+from sewapay.domain.checkout import Checkout, NextStep
+from sewapay.domain.events import Event, EventKind
+from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
+from sewapay.domain.money import NOTHING, Money
+from sewapay.domain.observation import Evidence, Observation, Reported
+from sewapay.domain.transitions import MONEY, SOFT, TRANSITIONS, UNDECIDED, Decision, PaymentStatus, ReviewReason
+
+__all__ = ["Payment", "PaymentStatus", "ReturnStyle", "ReturnTo", "ReviewReason"]
+
+FIRST_LOOK: Final = timedelta(seconds=60)
+LOOK_AGAIN: Final = timedelta(seconds=60)
+GRACE: Final = timedelta(minutes=10)
+
+_EVENT_OF: Final[Mapping[PaymentStatus, EventKind]] = MappingProxyType(
+    {
+        PaymentStatus.PENDING: EventKind.PAYMENT_PENDING,
+        PaymentStatus.COMPLETED: EventKind.PAYMENT_COMPLETED,
+        PaymentStatus.PARTIALLY_REFUNDED: EventKind.PAYMENT_PARTIALLY_REFUNDED,
+        PaymentStatus.REFUNDED: EventKind.PAYMENT_REFUNDED,
+        PaymentStatus.CANCELED: EventKind.PAYMENT_CANCELED,
+        PaymentStatus.EXPIRED: EventKind.PAYMENT_EXPIRED,
+        PaymentStatus.FAILED: EventKind.PAYMENT_FAILED,
+        PaymentStatus.UNDER_REVIEW: EventKind.PAYMENT_UNDER_REVIEW,
+    }
+)
+_MONEY_IN_ORDER: Final = frozenset({ReviewReason.BOOKING_CANCELED, ReviewReason.TRANSACTION_REPEATED})
+_MONEY_REPORTS: Final = frozenset({Reported.COMPLETED, Reported.PARTIALLY_REFUNDED, Reported.REFUNDED})
+
+
+class ReturnStyle(StrEnum):
+    """What the merchant's page is given when the browser is sent on to it."""
+
+    PAYMENT_ID = "payment_id"
+    KHALTI_WORDS = "khalti_words"
+
+
+@frozen
+class ReturnTo:
+    """The merchant's own page for the customer who comes back, checked against the allowed origins."""
+
+    url: str
+    style: ReturnStyle
+
+
+@frozen(kw_only=True)
+class Payment:
+    """One attempt to collect `amount` for one booking through one gateway.
+
+    - `order_reference` is ours and stored before the gateway is called; `gateway_reference` is the gateway's.
+    - `amount` is frozen when the attempt begins; `amount_paid`, `fee` and `transaction_id` are what the gateway said.
+    - `amount_refunded`: what the gateway gave back; None when it did, and did not say how much.
+    - `said`: the gateway's last word, as it was given. `paid_at` (UTC): when it first said that money was taken.
+    - `outcome_unknown`: we asked and got no usable answer; the status is the last one that is known.
+    - `surplus`: the money came, and another payment had already settled the booking.
+    - `next_check_at` (UTC): when it is due for another look; None when nothing more is expected.
+    - `version` counts the saved changes; `events` and `evidence` hold what happened since it was read.
+    """
+
+    id: PaymentId
+    booking_id: BookingId
+    gateway: GatewayName
+    environment: Environment
+    order_reference: OrderReference
+    amount: Money
+    created_at: datetime
+    status: PaymentStatus = PaymentStatus.CREATED
+    gateway_reference: str | None = None
+    next_step: NextStep | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
+    return_to: ReturnTo | None = field(default=None, repr=False)
+    said: str | None = None
+    outcome_unknown: bool = False
+    surplus: bool = False
+    review_reason: ReviewReason | None = None
+    reason: str | None = None
+    amount_paid: Money | None = None
+    amount_refunded: Money | None = NOTHING
+    fee: Money | None = None
+    transaction_id: str | None = None
+    paid_at: datetime | None = None
+    next_check_at: datetime | None = None
+    version: int = 0
+    events: tuple[Event, ...] = field(default=(), eq=False, repr=False)
+    evidence: tuple[Evidence, ...] = field(default=(), eq=False, repr=False)
+
+    @classmethod
+    def begin(
+        cls,
+        *,
+        id: PaymentId,
+        booking: Booking,
+        gateway: GatewayName,
+        environment: Environment,
+        order_reference: OrderReference,
+        return_to: ReturnTo | None,
+        actor: str,
+        at: datetime,
+    ) -> Self:
+        """A new attempt, to be committed before the gateway hears of it."""
+        payment = cls(
+            id=id,
+            booking_id=booking.id,
+            gateway=gateway,
+            environment=environment,
+            order_reference=order_reference,
+            amount=booking.amount,
+            return_to=return_to,
+            created_at=at,
+            next_check_at=at + FIRST_LOOK,
+        )
+        return payment._telling(EventKind.PAYMENT_CREATED, actor, at, gateway=str(gateway), amount=booking.amount.paisa)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the customer's money may still move, as far as we know."""
+        return self.outcome_unknown or self.status in UNDECIDED
+
+    @property
+    def money_was_seen(self) -> bool:
+        """Whether the gateway ever said that money for this payment was taken."""
+        return self.paid_at is not None
+
+    @property
+    def can_be_looked_up(self) -> bool:
+        """Whether a customer could have been given its link at all."""
+        return self.next_step is not None or self.gateway_reference is not None
+
+    def has_live_link(self, at: datetime) -> bool:
+        """Whether its checkout can still be given to the customer."""
+        if self.status is not PaymentStatus.OPEN or self.next_step is None:
+            return False
+        return self.expires_at is None or at < self.expires_at
+
+    def opened(self, checkout: Checkout, *, default_life: timedelta, at: datetime) -> Self:
+        """The gateway opened a checkout: keep what it gave us, so that the link may be shown once this is saved."""
+        opened = evolve(
+            self,
+            status=PaymentStatus.OPEN,
+            next_step=checkout.next_step,
+            gateway_reference=checkout.gateway_reference,
+            expires_at=checkout.expires_at or at + default_life,
+            outcome_unknown=False,
+            next_check_at=at + FIRST_LOOK,
+        )
+        return opened._telling(EventKind.PAYMENT_OPENED, "gateway", at, gateway_reference=checkout.gateway_reference)
+
+    def not_attempted(self, why: str, *, at: datetime) -> Self:
+        """The gateway certainly never opened a checkout: nothing was sent, or our key was refused."""
+        failed = evolve(self, status=PaymentStatus.FAILED, reason=why, outcome_unknown=False, next_check_at=None)
+        return failed._telling(EventKind.PAYMENT_FAILED, "sewapay", at, reason=why)
+
+    def refused(self, why: str, *, at: datetime) -> Self:
+        """The gateway refused to open a checkout for what we sent: our mistake, so a person looks at it."""
+        return self._moved_to_review(ReviewReason.CHECKOUT_REFUSED, why, at)
+
+    def unanswered(self, why: str, *, at: datetime) -> Self:
+        """The gateway was asked and gave no usable answer: the status stays, and another look is due.
+
+        What is settled, ended or under review already does not become unknown by a silence.
+        """
+        if self.outcome_unknown or self.status not in UNDECIDED:
+            return self
+        return self._unsure(why, at)
+
+    def _unsure(self, why: str, at: datetime) -> Self:
+        unknown = evolve(self, outcome_unknown=True, next_check_at=at + LOOK_AGAIN)
+        return unknown._telling(EventKind.PAYMENT_OUTCOME_UNKNOWN, "sewapay", at, reason=why)
+
+    def returning_to(self, return_to: ReturnTo | None) -> Self:
+        """The same payment, with the page that the customer asked to come back to last."""
+        return self if return_to is None or return_to == self.return_to else evolve(self, return_to=return_to)
+
+    def observe(self, seen: Observation, *, at: datetime, asked_at_version: int) -> Self:
+        """Take a gateway's answer into account. Contradictions go to review; nothing is guessed.
+
+        `asked_at_version` is the version that was read before the gateway was asked. When the payment has changed
+        since, an answer without money in it may be older than what we know, and is dropped.
+        """
+        if seen.reported not in _MONEY_REPORTS and asked_at_version != self.version:
+            return self
+        if self._is_about_another(seen):
+            return self._contradicted(ReviewReason.REFERENCE_MISMATCH, "the answer is about another payment", seen, at)
+        if asked_at_version == self.version and self._is_put_right_by(seen):
+            return evolve(self, amount_paid=None)._decided(Decision(to=PaymentStatus.COMPLETED), seen, at)
+        if seen.reported in _MONEY_REPORTS and (doubt := self._doubt_about_money(seen)) is not None:
+            return self._contradicted(*doubt, seen, at)
+        decision = TRANSITIONS[self.status, seen.reported]
+        if self.status is PaymentStatus.UNDER_REVIEW and self.money_was_seen and decision.to is PaymentStatus.COMPLETED:
+            # other money that is under review never settles a booking by itself: a person decides
+            decision = Decision(contradicts=self.review_reason not in _MONEY_IN_ORDER)
+        return self._decided(decision, seen, at)
+
+    def marked_surplus(self, *, at: datetime) -> Self:
+        """The money came, and another payment had settled the booking: keep it in sight until it is given back."""
+        if self.surplus:
+            return self
+        return evolve(self, surplus=True)._telling(EventKind.PAYMENT_SURPLUS, "sewapay", at)
+
+    def held_for_review(self, reason: ReviewReason, why: str, *, at: datetime) -> Self:
+        """The money came, and it must not settle the booking by itself: a person decides."""
+        return self._moved_to_review(reason, why, at)
+
+    def _is_about_another(self, seen: Observation) -> bool:
+        names = (seen.gateway_reference, self.gateway_reference)
+        return None not in names and seen.gateway_reference != self.gateway_reference
+
+    def _is_put_right_by(self, seen: Observation) -> bool:
+        """An answer named a wrong amount, and this one, asked for since, names the right one and nothing given back."""
+        return (
+            self.review_reason is ReviewReason.AMOUNT_MISMATCH
+            and self.amount_refunded == NOTHING
+            and seen.reported is Reported.COMPLETED
+            and seen.amount == self.amount
+            and not seen.refunded
+            and seen.transaction_id == self.transaction_id
+        )
+
+    def _doubt_about_money(self, seen: Observation) -> tuple[ReviewReason, str] | None:
+        """Everything for which an answer that says money was taken or given back cannot be followed as it stands."""
+        doubts = []
+        if seen.amount != self.amount:
+            said = seen.amount.display if seen.amount else "no amount"
+            doubts.append((ReviewReason.AMOUNT_MISMATCH, f"{said} was paid, {self.amount} is owed"))
+        if self.amount_paid is not None and seen.amount not in (None, self.amount_paid):
+            doubts.append((ReviewReason.CONTRADICTORY, f"{seen.amount} was paid, and {self.amount_paid} before"))
+        if seen.reported is Reported.COMPLETED and seen.refunded:
+            doubts.append((ReviewReason.CONTRADICTORY, "completed and refunded at once"))
+        names = (seen.transaction_id, self.transaction_id)
+        if seen.reported is Reported.COMPLETED and None not in names and seen.transaction_id != self.transaction_id:
+            why = f"transaction {seen.transaction_id}, and {self.transaction_id} before"
+            doubts.append((ReviewReason.CONTRADICTORY, why))
+        return (doubts[0][0], f"{seen.said!r}: {', '.join(why for _, why in doubts)}") if doubts else None
+
+    def _decided(self, decision: Decision, seen: Observation, at: datetime) -> Self:
+        if decision.review is not None:
+            return self._contradicted(decision.review, f"the gateway said {seen.said!r}", seen, at)
+        if decision.contradicts:
+            return self._contradicted(ReviewReason.CONTRADICTORY, f"the gateway now says {seen.said!r}", seen, at)
+        if decision.unsure:
+            if self.outcome_unknown and self.said == seen.said:
+                return self
+            noted = evolve(self._with_evidence(seen, at), said=seen.said)
+            return noted if self.outcome_unknown else noted._unsure(f"the gateway said {seen.said!r}", at)
+        status = decision.to or self.status
+        if status is self.status:
+            return self._held(seen, at)
+        noted = evolve(self._with_evidence(seen, at), said=seen.said, outcome_unknown=False)
+        moved = evolve(noted, status=status, review_reason=None, reason=None)._with_money(seen, at)
+        return evolve(moved, next_check_at=moved._due(at))._telling(
+            _EVENT_OF[status], "gateway", at, said=seen.said, **seen.facts
+        )
+
+    def _held(self, seen: Observation, at: datetime) -> Self:
+        """The status stays. What the answer adds is kept; an answer that adds nothing changes nothing."""
+        known = evolve(self, said=seen.said, outcome_unknown=False)._with_money(seen, at)
+        if known.status not in UNDECIDED:
+            known = evolve(known, next_check_at=known._due(at))
+        return self if known == self else known._with_evidence(seen, at)
+
+    def _contradicted(self, reason: ReviewReason, why: str, seen: Observation, at: datetime) -> Self:
+        """Money that was seen is never given up for a lesser report; everything else goes to a person."""
+        is_about_us = reason is not ReviewReason.REFERENCE_MISMATCH
+        if self.status not in MONEY and self.status is not PaymentStatus.UNDER_REVIEW:
+            noted = evolve(self._with_evidence(seen, at), said=seen.said)
+            noted = noted._with_money(seen, at) if is_about_us else noted
+            return noted._moved_to_review(reason, why, at, **seen.facts)
+        noted = evolve(self, said=seen.said, reason=why)
+        if self.status is PaymentStatus.UNDER_REVIEW:
+            noted = noted._with_money(seen, at) if is_about_us else noted
+            noted = noted if self.money_was_seen else evolve(noted, review_reason=reason)
+        if noted == self:
+            return self
+        facts = {"reason": why, "said": seen.said, **seen.facts}
+        return noted._with_evidence(seen, at)._telling(EventKind.PAYMENT_CONTRADICTED, "gateway", at, **facts)
+
+    def _moved_to_review(self, reason: ReviewReason, why: str, at: datetime, **data: str | int | bool | None) -> Self:
+        review = evolve(
+            self,
+            status=PaymentStatus.UNDER_REVIEW,
+            review_reason=reason,
+            reason=why,
+            outcome_unknown=False,
+            next_check_at=None,
+        )
+        return review._telling(EventKind.PAYMENT_UNDER_REVIEW, "sewapay", at, review=str(reason), reason=why, **data)
+
+    def _with_money(self, seen: Observation, at: datetime) -> Self:
+        """Keep what the gateway said about this payment's money. What was said first stays, and nothing is lowered."""
+        if seen.reported not in _MONEY_REPORTS:
+            return self
+        refunded = {
+            Reported.COMPLETED: self.amount_refunded,
+            Reported.PARTIALLY_REFUNDED: None,
+            Reported.REFUNDED: seen.amount,
+        }[seen.reported]
+        return evolve(
+            self,
+            amount_paid=seen.amount if self.amount_paid is None else self.amount_paid,
+            amount_refunded=refunded,
+            fee=self.fee if seen.fee is None else seen.fee,
+            transaction_id=seen.transaction_id if self.transaction_id is None else self.transaction_id,
+            paid_at=at if self.paid_at is None else self.paid_at,
+        )
+
+    def _with_evidence(self, seen: Observation, at: datetime) -> Self:
+        return evolve(self, evidence=(*self.evidence, Evidence(at=at, observation=seen)))
+
+    def _due(self, at: datetime) -> datetime | None:
+        """When the next look is due after a change: soft endings are looked at once more, after the link's life."""
+        if self.status in UNDECIDED:
+            return at + LOOK_AGAIN
+        if self.status in SOFT and self.expires_at is not None and at < self.expires_at + GRACE:
+            return self.expires_at + GRACE
+        return None
+
+    def _telling(self, kind: EventKind, actor: str, at: datetime, **data: str | int | bool | None) -> Self:
+        event = Event(kind=kind, at=at, actor=actor, booking_id=self.booking_id, payment_id=self.id, data=data)
+        return evolve(self, events=(*self.events, event))

@@ -1,0 +1,182 @@
+"""The command line. Exit codes: 0 done, 1 the thing asked about is wrong, 2 the command was used wrongly."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import click
+
+from sewapay.adapters.sql.migrations import migrate as migrate_database
+from sewapay.adapters.web.auth import issue_token
+from sewapay.application.access import Scope
+from sewapay.application.ports import RefundKind
+from sewapay.domain.errors import SewapayError
+from sewapay.entrypoints.container import Container, build_container
+from sewapay.entrypoints.settings import environment
+
+T = TypeVar("T")
+
+DEFAULT_SIMULATOR_PORT: Final = 8901
+
+
+class _Commands(click.Group):
+    """Turns what sewapay refuses into one line on stderr and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SewapayError as error:
+            click.echo(f"sewapay: {error}", err=True)
+            sys.exit(1)
+
+
+def _example(text: str) -> str:
+    return f"Example: {text}"
+
+
+@click.group(cls=_Commands, epilog=_example("sewapay demo"), context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sewapay")
+def main() -> None:
+    """Self-hosted payments for Nepal."""
+
+
+def _container() -> Container:
+    return build_container(environment())
+
+
+def _with_store(work: Callable[[Container], Awaitable[T]]) -> T:
+    async def run() -> T:
+        container = _container()
+        store = container.store()
+        await store.open()
+        try:
+            return await work(container)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+@main.command(epilog=_example("sewapay serve --port 8000 --workers 2"))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
+def serve(host: str, port: int, workers: int) -> None:
+    """Run the service until it is stopped."""
+    from sewapay.entrypoints import serve as service
+
+    service.run(environment(), host=host, port=port, workers=workers)
+
+
+@main.command(epilog=_example("sewapay migrate"))
+def migrate() -> None:
+    """Bring the database up to date; safe to repeat."""
+    settings = _container().settings()
+    migrate_database(settings.database_url)
+    click.echo("The database is up to date.")
+
+
+@main.group(epilog=_example("sewapay simulate khalti --port 8901"))
+def simulate() -> None:
+    """Run a gateway's stand-in, where no money moves."""
+
+
+@simulate.command(epilog=_example("KHALTI_BASE_URL=http://127.0.0.1:8901/api/v2 sewapay serve"))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=DEFAULT_SIMULATOR_PORT, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--secret-key", default=None, help="Accept this key only; without it, any key.")
+def khalti(host: str, port: int, secret_key: str | None) -> None:
+    """Khalti's stand-in: its API, and a payment page for a person (MPIN 1111, OTP 987654)."""
+    from sewapay.adapters.khalti.simulator import run
+
+    run(host=host, port=port, secret_key=secret_key)
+
+
+@main.command(epilog=_example("sewapay demo --once"))
+@click.option("--once", is_flag=True, help="Walk one payment over HTTP and stop.")
+def demo(once: bool) -> None:
+    """Start everything on this machine and pay for a sample booking."""
+    from sewapay.entrypoints.demo import run_demo
+
+    sys.exit(run_demo(once=once))
+
+
+@main.group(epilog=_example("sewapay keys create --label shop --scope bookings --scope payments"))
+def keys() -> None:
+    """API keys for the merchant's own services."""
+
+
+@keys.command("create", epilog=_example("sewapay keys create --label shop --scope bookings --scope payments"))
+@click.option("--label", required=True, help="What the key is for; shown in lists.")
+@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([str(scope) for scope in Scope]))
+def create_key(label: str, scopes: tuple[str, ...]) -> None:
+    """Create a key and print it, once."""
+    wanted = frozenset(Scope(scope) for scope in scopes)
+    created = _with_store(lambda container: container.create_api_key()(label, wanted))
+    click.echo(created.token)
+    click.echo(f"Key {created.key.id}. Keep the line above: it cannot be shown again.", err=True)
+
+
+@keys.command("list", epilog=_example("sewapay keys list"))
+def list_keys() -> None:
+    """List the keys, without their secrets."""
+    for key in _with_store(lambda container: container.list_api_keys()()):
+        state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
+        click.echo(f"{key.id}  {state:18}  {','.join(sorted(key.scopes)):24}  {key.label}")
+
+
+@keys.command("revoke", epilog=_example("sewapay keys revoke 0123456789abcdef"))
+@click.argument("key_id")
+def revoke_key(key_id: str) -> None:
+    """Make a key useless, at once."""
+    _with_store(lambda container: container.revoke_api_key()(key_id))
+    click.echo(f"Key {key_id} is revoked.")
+
+
+@main.command(epilog=_example("sewapay token --customer 42"))
+@click.option("--customer", required=True, help="Whose token it is, as the merchant names its customers.")
+@click.option("--role", default="customer", show_default=True, type=click.Choice(["customer", "staff"]))
+def token(customer: str, role: str) -> None:
+    """Print a development token for a customer or a member of staff, good for an hour."""
+    settings = _container().settings()
+    if settings.is_production:
+        click.echo("sewapay: tokens are issued by your shop in production; this command is for development", err=True)
+        sys.exit(1)
+    click.echo(
+        issue_token(
+            settings.jwt_secret,
+            subject=customer,
+            role=role,
+            subject_claim=settings.jwt_subject_claim,
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+        )
+    )
+
+
+@main.command(epilog=_example("sewapay gateways"))
+def gateways() -> None:
+    """List the enabled gateways and what they can do."""
+    for name, gateway in sorted(_container().gateways().items()):
+        can = gateway.capabilities
+        refunds = "no refunds" if can.refunds is RefundKind.NONE else f"refunds: {can.refunds}"
+        most = f" to {can.greatest}" if can.greatest else ""
+        click.echo(f"{name:12} {can.label:12} {gateway.environment:11} {can.checkout:10} {can.least}{most}  {refunds}")
+
+
+@main.command("check-settings", epilog=_example("SEWAPAY_ENV=production sewapay check-settings"))
+def check_settings() -> None:
+    """Say whether the service would start with these settings; names what is wrong, never a value."""
+    container = _container()
+    names = ", ".join(sorted(container.gateways()))
+    click.echo(f"The settings are fine for {container.settings().kind}, with the gateways {names}.")
+
+
+@main.command(epilog=_example("sewapay openapi > openapi.json"))
+def openapi() -> None:
+    """Print the API's OpenAPI document."""
+    from sewapay.entrypoints.asgi import create_app
+
+    click.echo(json.dumps(create_app(_container()).openapi_schema.to_schema(), indent=2))

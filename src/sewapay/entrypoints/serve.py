@@ -1,0 +1,65 @@
+"""Running the service under uvicorn: one process, or several that share a listening socket."""
+
+import gc
+from collections.abc import Mapping
+
+import uvicorn
+from litestar import Litestar
+
+from sewapay.adapters.sql.migrations import current_revision, head_revision, migrate
+from sewapay.application.errors import UnusableSetting
+from sewapay.entrypoints.asgi import create_app
+from sewapay.entrypoints.container import Container, build_container
+from sewapay.entrypoints.logs import configure_logs
+from sewapay.entrypoints.settings import Settings, environment
+
+__all__ = ["application", "prepare_database", "run"]
+
+# Young objects of a request die young: collecting them rarely costs little memory and saves much time (bench/).
+YOUNG_OBJECTS_BEFORE_COLLECTION = 50_000
+
+
+def application() -> Litestar:
+    """The application of one worker process, from the environment; uvicorn calls this."""
+    environ = environment()
+    container = build_container(environ)
+    configure_logs(container.settings().log_file)
+    app = create_app(container)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS_BEFORE_COLLECTION, 20, 50)
+    return app
+
+
+def prepare_database(settings: Settings) -> None:
+    """Bring a development database up to date; in production refuse one that is not.
+
+    Raises `UnusableSetting` then: production's database is changed by `sewapay migrate`, on purpose and once.
+    """
+    if current_revision(settings.database_url) == head_revision():
+        return
+    if settings.is_production:
+        raise UnusableSetting("SEWAPAY_DATABASE_URL: this database is not up to date: run `sewapay migrate` first")
+    migrate(settings.database_url)
+
+
+def run(environ: Mapping[str, str], *, host: str, port: int, workers: int) -> None:
+    """Serve until stopped. Raises `UnusableSetting` before anything listens."""
+    container: Container = build_container(environ)
+    settings = container.settings()
+    container.gateways()
+    configure_logs(settings.log_file)
+    prepare_database(settings)
+    uvicorn.run(
+        "sewapay.entrypoints.serve:application",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+    )

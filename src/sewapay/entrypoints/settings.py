@@ -1,0 +1,165 @@
+"""The service's settings, from the environment and a `.env` file. Gateways read their own in their folders.
+
+Nothing unsafe starts in production: each refusal names the variable and never its value.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+import environ
+from attrs import field, frozen
+from dotenv import dotenv_values
+
+from sewapay.application.errors import UnusableSetting
+from sewapay.application.return_urls import ReturnOrigins
+from sewapay.domain.errors import InvalidIdentifier
+from sewapay.domain.identifiers import GatewayName
+
+__all__ = ["DEVELOPMENT_JWT_SECRET", "Kind", "Settings", "environment"]
+
+DEVELOPMENT_JWT_SECRET: Final = "for-development-only-and-refused-in-production"  # noqa: S105  # known, and refused
+SHORTEST_SECRET: Final = 32
+
+
+class Kind(StrEnum):
+    """What the service is run for."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+@environ.config(prefix="SEWAPAY", frozen=True)
+class _Variables:
+    """The variables as they are written; `Settings` is what they mean."""
+
+    env: str = environ.var(default=Kind.DEVELOPMENT.value)
+    database_url: str = environ.var(default="sqlite:///sewapay.db")
+    gateways: str = environ.var(default="khalti")
+    jwt_secret: str = environ.var(default=DEVELOPMENT_JWT_SECRET)
+    jwt_subject_claim: str = environ.var(default="sub")
+    jwt_audience: str = environ.var(default="")
+    jwt_issuer: str = environ.var(default="")
+    link_secret: str = environ.var(default="")
+    public_url: str = environ.var(default="http://127.0.0.1:8000")
+    return_origins: str = environ.var(default="")
+    cors_origins: str = environ.var(default="")
+    log_file: str = environ.var(default="")
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What the variables mean, checked. Secrets are absent from its representation."""
+
+    kind: Kind
+    database_url: str = field(repr=False)
+    gateways: tuple[GatewayName, ...]
+    jwt_secret: bytes = field(repr=False)
+    jwt_subject_claim: str
+    jwt_audience: str | None
+    jwt_issuer: str | None
+    link_secret: bytes = field(repr=False)
+    public_url: str
+    return_origins: ReturnOrigins
+    cors_origins: tuple[str, ...]
+    log_file: Path | None
+
+    @property
+    def is_production(self) -> bool:
+        """Whether real customers pay here."""
+        return self.kind is Kind.PRODUCTION
+
+    @classmethod
+    def load(cls, variables: Mapping[str, str]) -> Self:
+        """Read and check them. Raises `UnusableSetting` that lists everything that is wrong, one line each."""
+        written = environ.to_config(_Variables, environ=dict(variables))
+        wrong: list[str] = []
+        kind = Kind.DEVELOPMENT
+        try:
+            kind = Kind(written.env)
+        except ValueError:
+            wrong.append("SEWAPAY_ENV is one of development, test, production")
+        public_origin = _origin("SEWAPAY_PUBLIC_URL", written.public_url.rstrip("/"), wrong)
+        origins = _origins("SEWAPAY_RETURN_ORIGINS", written.return_origins, wrong) or (public_origin,)
+        cors = _origins("SEWAPAY_CORS_ORIGINS", written.cors_origins, wrong) or origins
+        jwt_secret = written.jwt_secret.encode()
+        if len(jwt_secret) < SHORTEST_SECRET:
+            wrong.append(f"SEWAPAY_JWT_SECRET has at least {SHORTEST_SECRET} bytes")
+        if written.link_secret and len(written.link_secret.encode()) < SHORTEST_SECRET:
+            wrong.append(f"SEWAPAY_LINK_SECRET has at least {SHORTEST_SECRET} bytes, or is left out")
+        settings_ = cls(
+            kind=kind,
+            database_url=written.database_url,
+            gateways=_gateways(written.gateways, wrong),
+            jwt_secret=jwt_secret,
+            jwt_subject_claim=written.jwt_subject_claim,
+            jwt_audience=written.jwt_audience or None,
+            jwt_issuer=written.jwt_issuer or None,
+            link_secret=written.link_secret.encode() or _derived(jwt_secret, b"sewapay hosted page links"),
+            public_url=public_origin,
+            return_origins=ReturnOrigins(origins=frozenset(origins), any_loopback=kind is not Kind.PRODUCTION),
+            cors_origins=cors,
+            log_file=Path(written.log_file) if written.log_file else None,
+        )
+        if settings_.is_production:
+            wrong.extend(_unsafe_in_production(settings_))
+        if wrong:
+            raise UnusableSetting("\n".join(wrong))
+        return settings_
+
+
+def environment() -> dict[str, str]:
+    """The process's variables over those of a `.env` file in the working directory."""
+    written = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return {**written, **os.environ}
+
+
+def _unsafe_in_production(settings: Settings) -> list[str]:
+    unsafe = []
+    if settings.jwt_secret == DEVELOPMENT_JWT_SECRET.encode():
+        unsafe.append("SEWAPAY_JWT_SECRET still has its development value: production needs one of its own")
+    if not settings.public_url.startswith("https://"):
+        unsafe.append("SEWAPAY_PUBLIC_URL begins with https:// in production")
+    if not all(origin.startswith("https://") for origin in settings.return_origins.origins):
+        unsafe.append("SEWAPAY_RETURN_ORIGINS holds https:// origins only in production")
+    if not all(origin.startswith("https://") for origin in settings.cors_origins):
+        unsafe.append("SEWAPAY_CORS_ORIGINS holds https:// origins only in production")
+    return unsafe
+
+
+def _gateways(written: str, wrong: list[str]) -> tuple[GatewayName, ...]:
+    names = []
+    for text in filter(None, (part.strip() for part in written.split(","))):
+        try:
+            names.append(GatewayName(text))
+        except InvalidIdentifier as error:
+            wrong.append(f"SEWAPAY_GATEWAYS: {error}")
+    if not names:
+        wrong.append("SEWAPAY_GATEWAYS names at least one gateway, such as khalti")
+    return tuple(dict.fromkeys(names))
+
+
+def _origins(variable: str, written: str, wrong: list[str]) -> tuple[str, ...]:
+    texts = filter(None, (part.strip() for part in written.split(",")))
+    return tuple(_origin(variable, text.rstrip("/"), wrong) for text in texts)
+
+
+def _origin(variable: str, text: str, wrong: list[str]) -> str:
+    try:
+        parts = urlsplit(text)
+        is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_origin = False
+    if not is_origin or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        wrong.append(f"{variable} holds origins such as https://shop.example, without a path")
+    return text.lower()
+
+
+def _derived(secret: bytes, purpose: bytes) -> bytes:
+    return hmac.new(secret, purpose, hashlib.sha256).digest()

@@ -1,0 +1,42 @@
+"""Talking to an application in this process."""
+
+from typing import Any, Final, cast
+
+import httpx
+from litestar import Litestar
+
+ORIGIN: Final = "http://127.0.0.1:8000"
+
+
+async def status_of(app: Litestar, method: str, path: str, query: bytes) -> int:
+    """The status of the answer to a request whose query holds just these bytes; clients would tidy them up."""
+    sent: list[dict[str, Any]] = []
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query,
+        "root_path": "",
+        "headers": [(b"host", b"127.0.0.1:8000")],
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 8000),
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await cast("Any", app)(scope, receive, send)
+    status: int = sent[0]["status"]
+    return status
+
+
+def client_of(app: Litestar) -> httpx.AsyncClient:
+    """A client of the application; follows no redirect, and sees bugs as the 500 that others would see."""
+    transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url=ORIGIN)

@@ -1,0 +1,345 @@
+"""Each clause of the gateways' contract catches the gateway that is broken in the way it is meant for."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import aiohttp
+import httpx
+import pytest
+from attrs import evolve
+
+from sewapay.adapters.khalti import protocol
+from sewapay.adapters.khalti.gateway import KhaltiGateway
+from sewapay.application.errors import GatewayError, NothingSent, OutcomeUnknown, ProtocolError
+from sewapay.application.ports import (
+    Authenticity,
+    Capabilities,
+    CheckoutKind,
+    Order,
+    Payer,
+    ReturnHint,
+    ReturnMessage,
+    Urls,
+)
+from sewapay.domain.checkout import Checkout
+from sewapay.domain.money import Money
+from sewapay.domain.observation import Observation, Reported
+from tests.backend.contracts.gateway_contract import CHECKS, WIRE_CHECKS
+from tests.backend.contracts.gateway_stages import KEY, Khaltis, khalti_stage
+
+
+class GivesEveryPaymentOneName(KhaltiGateway):
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        checkout = await super().open_checkout(order, urls, payer)
+        return evolve(checkout, gateway_reference=_first.setdefault(id(self.client), checkout.gateway_reference))
+
+
+class SaysWhenInNepalsTime(KhaltiGateway):
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        checkout = await super().open_checkout(order, urls, payer)
+        assert checkout.expires_at is not None
+        return evolve(checkout, expires_at=checkout.expires_at.replace(tzinfo=None))
+
+
+class WantsToKnowTheCustomer(KhaltiGateway):
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        if not payer.phone:
+            raise ValueError("no phone")
+        return await super().open_checkout(order, urls, payer)
+
+
+class RepeatsTheOpening(KhaltiGateway):
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        try:
+            return await super().open_checkout(order, urls, payer)
+        except OutcomeUnknown:
+            return await super().open_checkout(order, urls, payer)
+
+
+class CountsInRupees(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        return evolve(seen, amount=Money(seen.amount.paisa // 100)) if seen.amount else seen
+
+
+class RoundsToRupees(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        return evolve(seen, amount=Money(round(seen.amount.paisa / 100) * 100)) if seen.amount else seen
+
+
+class RepeatsWhatIsExpected(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        return evolve(await super().look_up(order), amount=order.amount)
+
+
+class RemembersItsFirstAnswer(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        key = f"{id(self.client)} {order.gateway_reference}"
+        if key not in _answers:
+            _answers[key] = await super().look_up(order)
+        return _answers[key]
+
+
+class ForgetsAtARestart(KhaltiGateway):
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        checkout = await super().open_checkout(order, urls, payer)
+        _mine.append((self, str(checkout.gateway_reference)))
+        return checkout
+
+    async def look_up(self, order: Order) -> Observation:
+        if not any(gateway is self and reference == order.gateway_reference for gateway, reference in _mine):
+            return Observation(reported=Reported.NOT_FOUND, said="Not found.")
+        return await super().look_up(order)
+
+
+class TakesTheUnknownForSuccess(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        is_success = seen.reported is Reported.UNKNOWN and seen.said.lower().startswith("complete")
+        return evolve(seen, reported=Reported.COMPLETED) if is_success else seen
+
+
+class TakesTheUnknownForFailure(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        return evolve(seen, reported=Reported.FAILED) if seen.reported is Reported.UNKNOWN else seen
+
+
+class TakesHttp400ForAnError(KhaltiGateway):
+    async def _ask(self, url: httpx.URL, body: bytes) -> protocol.Answer:
+        answer = await super()._ask(url, body)
+        if answer.status == 400:
+            raise OutcomeUnknown("HTTP 400")
+        return answer
+
+
+class TakesAStrangerForExpired(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        return evolve(seen, reported=Reported.EXPIRED) if seen.reported is Reported.NOT_FOUND else seen
+
+
+class OpensAnewWhenAsked(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        body = protocol.initiate_body(
+            order, Urls(return_url="https://a.example/", website_url="https://a.example"), Payer()
+        )
+        await self._ask(self._initiate_url, body)
+        return await super().look_up(order)
+
+
+class TakesSilenceForFailure(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        try:
+            return await super().look_up(order)
+        except OutcomeUnknown:
+            return Observation(reported=Reported.FAILED, said="timeout")
+
+
+class TakesSilenceForNothingSent(KhaltiGateway):
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        try:
+            return await super().open_checkout(order, urls, payer)
+        except OutcomeUnknown as error:
+            raise NothingSent("timeout") from error
+
+
+class TrustsHttpxsNames(KhaltiGateway):
+    async def _ask(self, url: httpx.URL, body: bytes) -> protocol.Answer:
+        try:
+            return await super()._ask(url, body)
+        except OutcomeUnknown as error:
+            if isinstance(error.__cause__, httpx.ConnectTimeout):
+                raise NothingSent("could not connect") from error
+            raise
+
+
+class NeverSaysThatNothingWasSent(KhaltiGateway):
+    async def _ask(self, url: httpx.URL, body: bytes) -> protocol.Answer:
+        try:
+            return await super()._ask(url, body)
+        except NothingSent as error:
+            raise OutcomeUnknown("could not connect") from error
+
+
+class SwallowsCancellation(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        try:
+            return await super().look_up(order)
+        except asyncio.CancelledError as error:
+            raise OutcomeUnknown("canceled") from error
+
+
+class LogsItsKey(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        logging.getLogger("sewapay.khalti").debug("asking with %s", dict(self._headers))
+        return await super().look_up(order)
+
+
+class LogsTheCustomer(KhaltiGateway):
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        logging.getLogger("sewapay.khalti").info("opening for %s", payer.phone)
+        return await super().open_checkout(order, urls, payer)
+
+
+class ShowsItsKey(KhaltiGateway):
+    def __repr__(self) -> str:
+        return f"Khalti({KEY})"
+
+
+class PutsTheBodyInItsErrors(KhaltiGateway):
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        try:
+            return await super().open_checkout(order, urls, payer)
+        except OutcomeUnknown as error:
+            raise OutcomeUnknown(f"no answer to {protocol.initiate_body(order, urls, payer)!r}") from error
+
+
+class ChokesOnReturns(KhaltiGateway):
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        return ReturnHint(authenticity=Authenticity.UNSIGNED, claims=dict(message.values)["status"])
+
+
+class BelievesReturns(KhaltiGateway):
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        return evolve(super().read_return(message), authenticity=Authenticity.SIGNED)
+
+
+class HandsOnWhatCameBack(KhaltiGateway):
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        return evolve(super().read_return(message), claims=dict(message.values).get("status") or None)
+
+
+class PromisesAForm(KhaltiGateway):
+    @property
+    def capabilities(self) -> Capabilities:
+        return evolve(super().capabilities, checkout=CheckoutKind.POST_FORM)
+
+
+class TakesNoReferenceOfOurs(KhaltiGateway):
+    @property
+    def capabilities(self) -> Capabilities:
+        return evolve(super().capabilities, reference_charset="[a-z]")
+
+
+class PromisesTooLittle(KhaltiGateway):
+    @property
+    def capabilities(self) -> Capabilities:
+        return evolve(super().capabilities, least=Money(1))
+
+
+class HasNoDeadline(KhaltiGateway):
+    async def _ask(self, url: httpx.URL, body: bytes) -> protocol.Answer:
+        try:
+            answer = await self.client.post(url, content=body, headers=self._headers, extensions=self._extensions)
+        except (httpx.HTTPError, aiohttp.ClientError) as error:
+            raise OutcomeUnknown("no answer") from error
+        return protocol.Answer(
+            status=answer.status_code, content_type=answer.headers["content-type"], content=answer.content
+        )
+
+
+class ReadsWithoutEnd(KhaltiGateway):
+    async def _ask(self, url: httpx.URL, body: bytes) -> protocol.Answer:
+        answer = await self.client.post(url, content=body, headers=self._headers)
+        content = answer.content.replace(b"x" * 1024, b"")
+        return protocol.Answer(status=answer.status_code, content_type="application/json", content=content)
+
+
+class InflatesWhatItGets(KhaltiGateway):
+    async def _ask(self, url: httpx.URL, body: bytes) -> protocol.Answer:
+        answer = await self.client.post(url, content=body, headers=self._headers)
+        return protocol.Answer(
+            status=answer.status_code, content_type="application/json", content=answer.content.strip()
+        )
+
+
+class FollowsRedirects(KhaltiGateway):
+    async def _ask(self, url: httpx.URL, body: bytes) -> protocol.Answer:
+        answer = await self.client.post(url, content=body, headers=self._headers, follow_redirects=True)
+        return protocol.Answer(
+            status=answer.status_code, content_type=answer.headers.get("content-type", ""), content=answer.content
+        )
+
+
+class LetsTransportErrorsThrough(KhaltiGateway):
+    async def _ask(self, url: httpx.URL, body: bytes) -> protocol.Answer:
+        try:
+            return await super()._ask(url, body)
+        except GatewayError as error:
+            if isinstance(error.__cause__, aiohttp.ClientError):
+                raise error.__cause__ from error
+            raise
+
+
+class TakesAnErrorPageForARefusal(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        try:
+            return await super().look_up(order)
+        except ProtocolError:
+            return Observation(reported=Reported.FAILED, said="no JSON")
+
+
+_first: Final[dict[int, str | None]] = {}
+_answers: Final[dict[str, Observation]] = {}
+_mine: Final[list[tuple[KhaltiGateway, str]]] = []
+
+CAUGHT_BY: Final[Mapping[type[KhaltiGateway], str]] = MappingProxyType(
+    {
+        SaysWhenInNepalsTime: "a_checkout_can_be_shown",
+        PromisesAForm: "a_checkout_can_be_shown",
+        WantsToKnowTheCustomer: "nothing_is_known_of_a_customer_who_is_not_described",
+        GivesEveryPaymentOneName: "two_checkouts_are_two_payments",
+        CountsInRupees: "what_is_paid_is_seen_exactly",
+        RoundsToRupees: "what_is_paid_is_seen_exactly",
+        RemembersItsFirstAnswer: "what_is_paid_is_seen_exactly",
+        RepeatsWhatIsExpected: "the_amount_is_the_gateways_word",
+        TakesHttp400ForAnError: "each_ending_is_an_answer",
+        TakesTheUnknownForSuccess: "an_unknown_word_is_unknown",
+        TakesTheUnknownForFailure: "an_unknown_word_is_unknown",
+        TakesAStrangerForExpired: "an_unknown_payment_is_not_found",
+        OpensAnewWhenAsked: "asking_again_changes_nothing",
+        ForgetsAtARestart: "a_restart_forgets_nothing",
+        TakesSilenceForFailure: "a_lost_answer_is_unknown",
+        TakesSilenceForNothingSent: "a_lost_answer_is_unknown",
+        RepeatsTheOpening: "an_opening_is_not_repeated",
+        NeverSaysThatNothingWasSent: "no_connection_means_that_nothing_was_sent",
+        SwallowsCancellation: "a_canceled_call_ends_at_once",
+        LogsItsKey: "secrets_show_nowhere",
+        LogsTheCustomer: "secrets_show_nowhere",
+        ShowsItsKey: "secrets_show_nowhere",
+        PutsTheBodyInItsErrors: "secrets_show_nowhere",
+        ChokesOnReturns: "a_return_never_raises_and_proves_nothing",
+        BelievesReturns: "a_return_never_raises_and_proves_nothing",
+        HandsOnWhatCameBack: "a_return_never_raises_and_proves_nothing",
+        TakesNoReferenceOfOurs: "capabilities_are_honest",
+        PromisesTooLittle: "capabilities_are_honest",
+        TrustsHttpxsNames: "a_broken_answer_is_unknown",
+        LetsTransportErrorsThrough: "a_broken_answer_is_unknown",
+        TakesAnErrorPageForARefusal: "a_broken_answer_is_unknown",
+        ReadsWithoutEnd: "a_large_answer_is_cut",
+        InflatesWhatItGets: "a_compressed_answer_is_not_inflated",
+        HasNoDeadline: "a_slow_answer_is_cut_by_the_clock",
+        FollowsRedirects: "a_redirect_is_not_followed",
+    }
+)
+
+
+def test_every_clause_has_something_to_catch() -> None:
+    assert set(CAUGHT_BY.values()) == {*CHECKS, *WIRE_CHECKS}
+
+
+@pytest.mark.parametrize("broken", CAUGHT_BY, ids=lambda broken: broken.__name__)
+async def test_a_broken_gateway_is_caught(broken: type[KhaltiGateway], khaltis: Khaltis) -> None:
+    check = {**CHECKS, **WIRE_CHECKS}[CAUGHT_BY[broken]]
+
+    async with khalti_stage(khaltis, lambda good: broken(config=good.config, client=good.client)) as stage:
+        # pytest's own "did not raise" is no Exception
+        with pytest.raises((Exception, pytest.fail.Exception)) as caught:
+            await check(stage)
+
+    assert not isinstance(caught.value, NotImplementedError | AttributeError | TypeError), caught.value

@@ -1,0 +1,265 @@
+"""A store that is broken in one way is caught, by the clause that names it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import pytest
+from attrs import evolve
+
+from sewapay.adapters.memory.store import MemoryStore
+from sewapay.application.errors import InvalidCursor, ReferenceTaken
+from sewapay.application.storage import Page, PaymentFilter, Tx, View
+from sewapay.domain.booking import Booking
+from sewapay.domain.checkout import PostForm
+from sewapay.domain.identifiers import Environment, GatewayName
+from sewapay.domain.payment import Payment
+from tests.backend.contracts.store_contract import CLAUSES
+
+T = TypeVar("T")
+
+
+class Instead:
+    """Something with a few of its attributes replaced."""
+
+    def __init__(self, inner: object, **replaced: object) -> None:
+        self._inner = inner
+        self.__dict__.update(replaced)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class Altered(MemoryStore):
+    """The memory store, with what its functions see replaced."""
+
+    def altered(self, tx: Any) -> Any:
+        """What the function sees instead."""
+        return tx
+
+    async def transact(self, work: Callable[[Tx], T]) -> T:
+        return await super().transact(lambda tx: work(cast("Tx", self.altered(tx))))
+
+    async def read(self, work: Callable[[View], T]) -> T:
+        return await super().read(lambda view: work(cast("View", self.altered(view))))
+
+
+class ForgetsEvents(Altered):
+    """The row is saved, and what happened is not."""
+
+    def altered(self, tx: Any) -> Any:
+        def save(booking: Booking) -> Any:
+            return tx.bookings.save(evolve(booking, events=()))
+
+        return Instead(tx, bookings=Instead(tx.bookings, save=save))
+
+
+class GivesEventsBack(Altered):
+    """What was written stays on the entity, and is written again with its next change."""
+
+    def altered(self, tx: Any) -> Any:
+        def add(booking: Booking) -> Any:
+            return evolve(tx.bookings.add(booking), events=booking.events)
+
+        return Instead(tx, bookings=Instead(tx.bookings, add=add))
+
+
+class ForgetsMicroseconds(Altered):
+    """A column of whole seconds."""
+
+    def altered(self, tx: Any) -> Any:
+        def add(payment: Payment) -> Any:
+            paid_at = payment.paid_at and payment.paid_at.replace(microsecond=0)
+            return tx.payments.add(evolve(payment, paid_at=paid_at))
+
+        return Instead(tx, payments=Instead(tx.payments, add=add))
+
+
+class SortsFields(Altered):
+    """A column type that keeps an object's meaning and not its order."""
+
+    def altered(self, tx: Any) -> Any:
+        def add(payment: Payment) -> Any:
+            step = payment.next_step
+            if isinstance(step, PostForm):
+                step = PostForm(step.url, dict(sorted(step.fields.items())))
+            return tx.payments.add(evolve(payment, next_step=step))
+
+        return Instead(tx, payments=Instead(tx.payments, add=add))
+
+
+class LastWriterWins(Altered):
+    """A save that does not look at the version."""
+
+    def altered(self, tx: Any) -> Any:
+        def save(booking: Booking) -> Any:
+            return tx.bookings.save(evolve(booking, version=tx.bookings.get(booking.id).version))
+
+        return Instead(tx, bookings=Instead(tx.bookings, save=save))
+
+
+class OneTransactionIdEach(Altered):
+    """A uniqueness that keeps a second payment's truth out."""
+
+    def altered(self, tx: Any) -> Any:
+        def add(payment: Payment) -> Any:
+            where = (payment.gateway, payment.environment, payment.transaction_id)
+            if payment.transaction_id and tx.payments.has_transaction(*where, besides=payment.id):
+                raise AssertionError("UNIQUE constraint failed: payments.transaction_id")
+            return tx.payments.add(payment)
+
+        return Instead(tx, payments=Instead(tx.payments, add=add))
+
+
+class MixesEnvironments(Altered):
+    """A reference of the sandbox is taken for one of production."""
+
+    def altered(self, tx: Any) -> Any:
+        def find(gateway: GatewayName, environment: Environment, reference: str) -> Any:
+            found = (tx.payments.with_gateway_reference(gateway, where, reference) for where in Environment)
+            return next((payment for payment in found if payment), None)
+
+        return Instead(tx, payments=Instead(tx.payments, with_gateway_reference=find))
+
+
+class SharesReferences(Altered):
+    """Two payments may have the same gateway reference."""
+
+    def altered(self, tx: Any) -> Any:
+        def save(payment: Payment) -> Any:
+            try:
+                return tx.payments.save(payment)
+            except ReferenceTaken:
+                return evolve(payment, version=payment.version + 1)
+
+        return Instead(tx, payments=Instead(tx.payments, save=save))
+
+
+class CountsOffsets(Altered):
+    """A cursor that counts items: whatever is added in front shifts the pages."""
+
+    def altered(self, tx: Any) -> Any:
+        def page(wanted: PaymentFilter, page: Page) -> Any:
+            try:
+                skipped = int(page.cursor or 0)
+            except ValueError as error:
+                raise InvalidCursor from error
+            found, _ = tx.payments.page(wanted, Page(limit=1000))
+            reached = skipped + page.limit
+            return found[skipped:reached], str(reached) if reached < len(found) else None
+
+        return Instead(tx, payments=Instead(tx.payments, page=page))
+
+
+class KeepsWhatFailed(MemoryStore):
+    """An exception of the function does not undo what it did."""
+
+    async def transact(self, work: Callable[[Tx], T]) -> T:
+        failed: list[BaseException] = []
+
+        def keep(tx: Tx) -> T | None:
+            try:
+                return work(tx)
+            except LookupError as error:
+                failed.append(error)
+                return None
+
+        result = await super().transact(keep)
+        if failed:
+            raise failed[0]
+        return cast("T", result)
+
+
+class AcknowledgesEarly(MemoryStore):
+    """The caller is told before the change is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._later: set[asyncio.Task[None]] = set()
+
+    async def transact(self, work: Callable[[Tx], T]) -> T:
+        if not self._facts.bookings:
+            return await super().transact(work)
+        results: list[T] = []
+
+        def look(view: View) -> None:
+            results.append(work(cast("Tx", view)))
+
+        await super().read(look)
+        self._later.add(asyncio.create_task(self._do_it_later(work)))
+        return results[0]
+
+    async def _do_it_later(self, work: Callable[[Tx], T]) -> None:
+        await asyncio.sleep(0.01)
+        await super().transact(work)
+
+
+class ReadsThenWrites(MemoryStore):
+    """Works on a copy while others do the same: the last one puts its copy over theirs."""
+
+    async def transact(self, work: Callable[[Tx], T]) -> T:
+        copied = MemoryStore()
+        copied._facts = self._facts.copy()
+        result = await copied.transact(work)
+        await asyncio.sleep(0)
+        self._facts = copied._facts
+        return result
+
+
+class ShowsHalf(MemoryStore):
+    """Each change is seen by readers as soon as it is made."""
+
+    async def transact(self, work: Callable[[Tx], T]) -> T:
+        before = self._facts
+        result = await super().transact(work)
+        after, self._facts = self._facts, before.copy()
+        for number, booking in after.bookings.items():
+            self._facts.bookings[number] = booking
+            await asyncio.sleep(0)
+        self._facts = after
+        return result
+
+
+class StopsHalfway(MemoryStore):
+    """A caller that is canceled leaves the first half."""
+
+    async def transact(self, work: Callable[[Tx], T]) -> T:
+        before = self._facts
+        result = await super().transact(work)
+        after, self._facts = self._facts, before.copy()
+        self._facts.bookings.update(after.bookings)
+        await asyncio.sleep(0)
+        self._facts = after
+        return result
+
+
+class LosesItsFile(MemoryStore):
+    """What was acknowledged does not survive."""
+
+    async def close(self) -> None:
+        self._facts = MemoryStore()._facts
+
+
+@pytest.mark.parametrize(
+    ("broken", "clause"),
+    [
+        (ForgetsEvents, "events_are_written_with_the_change_and_in_order"),
+        (GivesEventsBack, "an_event_is_written_once"),
+        (ForgetsMicroseconds, "a_full_payment_comes_back_as_it_was"),
+        (SortsFields, "the_fields_of_a_form_keep_their_order"),
+        (LastWriterWins, "a_stale_booking_makes_the_function_run_again"),
+        (OneTransactionIdEach, "a_repeated_transaction_id_is_stored_and_found"),
+        (MixesEnvironments, "the_same_reference_at_another_gateway_or_environment_is_another_one"),
+        (SharesReferences, "a_gateway_reference_belongs_to_one_payment"),
+        (CountsOffsets, "a_page_is_not_shifted_by_what_is_added_meanwhile"),
+        (KeepsWhatFailed, "an_exception_takes_everything_back"),
+        (AcknowledgesEarly, "what_was_acknowledged_is_read_at_once"),
+        (ReadsThenWrites, "nothing_is_lost_between_transactions_on_one_booking"),
+        (ShowsHalf, "a_reading_sees_whole_transactions_only"),
+        (StopsHalfway, "a_caller_that_is_canceled_leaves_all_or_nothing"),
+        (LosesItsFile, "what_was_acknowledged_is_there_when_the_store_is_opened_again"),
+    ],
+)
+async def test_a_broken_store_is_caught(broken: Callable[[], MemoryStore], clause: str) -> None:
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        await CLAUSES[clause](broken())

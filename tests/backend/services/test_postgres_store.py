@@ -1,0 +1,559 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from attrs import evolve
+
+from sewapay.adapters.sql import postgres
+from sewapay.adapters.sql.migrations import migrate
+from sewapay.adapters.sql.postgres import PostgresStore
+from sewapay.adapters.sql.session import Driver
+from sewapay.adapters.sql.transaction import SqlTx
+from sewapay.adapters.sql.urls import PostgresAddress, read_address
+from sewapay.adapters.sql.views import SqlView
+from sewapay.application.errors import BookingNotFound, ReferenceTaken, StoreUnavailable
+from sewapay.application.storage import BookingFilter, Page, Store, Tx, View
+from sewapay.domain.booking import Booking
+from sewapay.domain.identifiers import BookingId
+from sewapay.domain.payment import Payment
+from tests.backend.contracts.store_contract import (
+    NOON,
+    a_booking,
+    a_payment,
+    an_event,
+    change_booking,
+    given,
+    payment_id,
+    stored_booking,
+    stored_events,
+)
+from tests.postgres import PostgresServer
+
+
+def store_at(url: str, *, connections: int = 4) -> PostgresStore:
+    address = read_address(url)
+    assert isinstance(address, PostgresAddress)
+    return PostgresStore(address.url, connections=connections)
+
+
+@pytest.fixture
+def url(fresh_postgres_url: str) -> str:
+    migrate(fresh_postgres_url)
+    return fresh_postgres_url
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[PostgresStore]:
+    made = store_at(url)
+    await made.open()
+    yield made
+    await made.close()
+
+
+def driver_of(tx: Tx | View) -> Driver:
+    """The transaction's own connection."""
+    assert isinstance(tx, SqlTx | SqlView)
+    return tx.session.driver
+
+
+def sleep(tx: Tx | View, seconds: float) -> None:
+    """Keep the transaction and its locks for a while."""
+    driver_of(tx).fetch(f"SELECT pg_sleep({seconds})", ())
+
+
+def backend_of(tx: Tx | View) -> int:
+    """The number of the server's process behind this transaction."""
+    number = driver_of(tx).fetch("SELECT pg_backend_pid()", ())[0][0]
+    assert isinstance(number, int)
+    return number
+
+
+async def all_numbers(store: Store) -> set[int]:
+    found, _ = await store.read(lambda view: view.bookings.page(BookingFilter(), Page(limit=10_000)))
+    return {int(booking.id) for booking in found}
+
+
+async def transactions_left_open(url: str) -> int:
+    """How many connections to this database are in a transaction and do nothing."""
+    connection = await asyncpg.connect(url)
+    try:
+        found: int = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+        )
+        return found
+    finally:
+        await connection.close()
+
+
+class Wire:
+    """A wire to the server that can be cut and mended, and can break just when a commit is answered."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._server = parts.hostname, parts.port
+        self._parts = parts
+        self._listener: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._port = 0
+        self._answers_a_commit = False
+        self.loses_answers_to_commits = False
+
+    @property
+    def url(self) -> str:
+        """The database's address through this wire."""
+        return urlunsplit(self._parts._replace(netloc=f"{self._parts.username}@127.0.0.1:{self._port}"))
+
+    async def __aenter__(self) -> Self:
+        await self.mend()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cut()
+
+    async def mend(self) -> None:
+        """Connections go through again."""
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+        self._port = self._listener.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """Every connection breaks, and new ones are refused."""
+        if self._listener is not None:
+            self._listener.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection(*self._server)
+        self._writers |= {writer, server_writer}
+        for source, target, is_ours in ((reader, server_writer, True), (server_reader, writer, False)):
+            task = asyncio.create_task(self._pass_on(source, target, is_ours=is_ours))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, is_ours: bool) -> None:
+        try:
+            while passed := await source.read(65536):
+                if is_ours and b"\0COMMIT\0" in passed.replace(b"\x0b", b""):
+                    self._answers_a_commit = self.loses_answers_to_commits
+                elif not is_ours and self._answers_a_commit:
+                    self._answers_a_commit = False
+                    break
+                target.write(passed)
+        except OSError:
+            pass
+        finally:
+            target.close()
+
+
+# -- a server that goes away -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("F75")
+async def test_a_server_that_stops_is_unavailable_and_used_again_when_it_is_back(url: str) -> None:
+    async with Wire(url) as wire:
+        store = store_at(wire.url)
+        await store.open()
+        await asyncio.gather(*(given(store, a_booking(number)) for number in range(1, 11)))
+
+        await wire.cut()
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                await given(store, a_booking(11))
+            with pytest.raises(StoreUnavailable):
+                await stored_booking(store)
+            with pytest.raises(StoreUnavailable):
+                await store.ping()
+
+        await wire.mend()
+        await asyncio.gather(*(given(store, a_booking(number)) for number in range(12, 22)))
+        assert await all_numbers(store) == set(range(1, 22)) - {11}
+        await store.close()
+
+
+@pytest.mark.fault("F75")
+async def test_connections_that_a_restarted_server_closed_are_not_noticed_by_anybody(
+    url: str, postgres_server: PostgresServer
+) -> None:
+    store = store_at(url, connections=12)
+    await store.open()
+    await asyncio.gather(*(store.read(lambda view: sleep(view, 0.2)) for _ in range(12)))
+    database = urlsplit(url).path.removeprefix("/")
+
+    ended = await asyncio.to_thread(
+        postgres_server.fetch,
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'",  # noqa: S608 (ours)
+    )
+    await given(store, a_booking())
+
+    assert len(ended) == 12
+    assert (await stored_booking(store)).version == 1
+    await store.close()
+
+
+@pytest.mark.fault("F79")
+async def test_a_connection_that_breaks_before_the_commit_makes_the_function_run_again(
+    store: PostgresStore, postgres_server: PostgresServer
+) -> None:
+    runs: list[int] = []
+
+    def work(tx: Tx) -> None:
+        runs.append(backend_of(tx))
+        tx.bookings.add(a_booking(1))
+        if len(runs) == 1:
+            postgres_server.execute(f"SELECT pg_terminate_backend({runs[0]})")
+        tx.bookings.add(a_booking(2))
+
+    await store.transact(work)
+
+    assert len(set(runs)) == 2
+    assert await all_numbers(store) == {1, 2}
+    assert [len(await stored_events(store, number)) for number in (1, 2)] == [1, 1]
+
+
+@pytest.mark.fault("F75")
+async def test_a_commit_whose_answer_is_lost_is_reported_and_not_run_again(url: str) -> None:
+    async with Wire(url) as wire:
+        store = store_at(wire.url, connections=1)
+        await store.open()
+        await store.ping()
+        runs: list[None] = []
+
+        def work(tx: Tx) -> None:
+            runs.append(None)
+            tx.bookings.add(a_booking(1))
+
+        wire.loses_answers_to_commits = True
+        with pytest.raises(StoreUnavailable):
+            await store.transact(work)
+        wire.loses_answers_to_commits = False
+
+        assert len(runs) == 1
+        assert (await stored_booking(store)).version == 1  # it was kept: only its answer was lost
+        await store.close()
+
+
+@pytest.mark.fault("F75")
+async def test_a_server_that_was_never_there_is_unavailable() -> None:
+    store = store_at("postgresql://sewapay:secret-word@127.0.0.1:1/sewapay")
+    await store.open()
+
+    with pytest.raises(StoreUnavailable, match="cannot be reached") as caught:
+        await store.ping()
+
+    assert "secret-word" not in str(caught.value)
+    await store.close()
+
+
+async def test_a_database_that_is_not_there_is_unavailable(fresh_postgres_url: str) -> None:
+    store = store_at(f"{fresh_postgres_url}_and_another")
+    await store.open()
+
+    with pytest.raises(StoreUnavailable, match="does not exist"):
+        await store.ping()
+    await store.close()
+
+
+async def test_a_database_without_our_tables_says_what_to_do(fresh_postgres_url: str) -> None:
+    store = store_at(fresh_postgres_url)
+    await store.open()
+
+    with pytest.raises(StoreUnavailable, match="sewapay migrate"):
+        await given(store, a_booking())
+    with pytest.raises(StoreUnavailable, match="sewapay migrate"):
+        await store.ping()
+    await store.close()
+
+
+@pytest.mark.fault("F83")
+async def test_who_gets_no_connection_in_time_is_told_so(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "SECONDS_FOR_A_CONNECTION", 0.2)
+    store = store_at(url, connections=1)
+    await store.open()
+    await store.ping()
+
+    slow = asyncio.create_task(store.read(lambda view: sleep(view, 0.6)))
+    await asyncio.sleep(0.05)
+    with pytest.raises(StoreUnavailable, match="all connections"):
+        await given(store, a_booking())
+    await slow
+
+    await given(store, a_booking())
+    await store.close()
+
+
+@pytest.mark.fault("F53")
+async def test_two_bookings_that_carry_one_transaction_at_once_are_told_apart(store: PostgresStore) -> None:
+    payments = [a_payment(number, booking=a_booking(number)) for number in (1, 2)]
+    await given(store, a_booking(1), a_booking(2), *payments)
+
+    def settle(payment: Payment) -> Callable[[Tx], bool]:
+        def work(tx: Tx) -> bool:
+            tx.bookings.get(payment.booking_id)
+            is_known = tx.payments.has_transaction(payment.gateway, payment.environment, "T1", besides=payment.id)
+            sleep(tx, 0.2)
+            tx.payments.save(evolve(tx.payments.get(payment.id), transaction_id="T1"))
+            return is_known
+
+        return work
+
+    told = await asyncio.gather(*(store.transact(settle(payment)) for payment in payments))
+
+    assert sorted(told) == [False, True]
+
+
+async def test_a_closed_store_says_so(url: str) -> None:
+    store = store_at(url)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await given(store, a_booking())
+
+    await store.open()
+    await store.open()
+    adding = asyncio.create_task(given(store, a_booking()))
+    await asyncio.sleep(0)
+    await store.close()
+    await store.close()
+
+    await adding
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await stored_booking(store)
+
+
+# -- transactions that meet --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("F79")
+async def test_a_deadlock_is_run_again(store: PostgresStore) -> None:
+    await given(store, evolve(a_booking(1), title="0"), evolve(a_booking(2), title="0"))
+    runs: list[tuple[int, int]] = []
+
+    def count_both(tx: Tx, first: int, second: int) -> None:
+        runs.append((first, second))
+        for number in (first, second):
+            booking = tx.bookings.get(BookingId(number))
+            tx.bookings.save(evolve(booking, title=str(int(booking.title) + 1)))
+            sleep(tx, 0.2)
+
+    await asyncio.gather(
+        store.transact(lambda tx: count_both(tx, 1, 2)),
+        store.transact(lambda tx: count_both(tx, 2, 1)),
+    )
+
+    assert len(runs) == 3
+    assert [(await stored_booking(store, number)).title for number in (1, 2)] == ["2", "2"]
+
+
+async def test_the_booking_is_locked_until_its_transaction_ends(store: PostgresStore) -> None:
+    await given(store, a_booking(1), a_booking(2))
+    seen: list[str] = []
+    has_it = asyncio.Event()
+
+    def slow(tx: Tx) -> None:
+        tx.bookings.get(BookingId(1))
+        seen.append("slow has it")
+        has_it.set()
+        sleep(tx, 0.3)
+        seen.append("slow is done")
+
+    def quick(tx: Tx, number: int) -> None:
+        tx.bookings.get(BookingId(number))
+        seen.append(f"quick has {number}")
+
+    first = asyncio.create_task(store.transact(slow))
+    await has_it.wait()
+    await asyncio.gather(store.transact(lambda tx: quick(tx, 1)), store.transact(lambda tx: quick(tx, 2)), first)
+
+    assert seen == ["slow has it", "quick has 2", "slow is done", "quick has 1"]
+
+
+async def test_who_forgets_to_lock_the_booking_is_run_again_and_loses_nothing(store: PostgresStore) -> None:
+    await given(store, a_booking(), *(a_payment(number) for number in range(1, 5)))
+
+    def note(tx: Tx, number: int) -> None:
+        payment = tx.payments.get(payment_id(number))
+        sleep(tx, 0.05)
+        event = an_event(number, a_booking(), payment)
+        tx.payments.save(evolve(payment, said="Pending", events=(event,)))
+
+    async def noting(number: int) -> None:
+        await store.transact(lambda tx: note(tx, number))
+
+    await asyncio.gather(*(noting(number) for number in range(1, 5)))
+
+    rows = await store.read(
+        lambda view: driver_of(view).fetch("SELECT sequence, data ->> 'n' FROM events ORDER BY sequence", ())
+    )
+    assert [row[0] for row in rows] == list(range(1, 10))  # of the booking, of four payments begun, of four noted
+    assert sorted(row[1] for row in rows[5:]) == ["1", "2", "3", "4"]
+
+
+async def test_the_next_number_is_not_given_to_a_booking_with_a_number_of_its_own(store: PostgresStore) -> None:
+    given_back: list[int] = []
+    has_one = asyncio.Event()
+
+    def register(tx: Tx) -> int:
+        number = tx.bookings.next_id()
+        given_back.append(number)
+        has_one.set()
+        sleep(tx, 0.2)
+        return tx.bookings.add(a_booking(number)).id
+
+    registering = asyncio.create_task(store.transact(register))
+    await has_one.wait()
+    await given(store, a_booking(1, customer="their own number"))
+
+    assert await registering == 2
+    assert given_back == [1, 2]
+
+
+async def test_a_reading_does_not_see_what_is_committed_meanwhile(store: PostgresStore) -> None:
+    await given(store, a_booking(1))
+    reading = asyncio.Event()
+
+    def look(view: View) -> tuple[str, str]:
+        before = view.bookings.get(BookingId(1)).title
+        reading.set()
+        sleep(view, 0.3)
+        return before, view.bookings.get(BookingId(1)).title
+
+    seen = asyncio.create_task(store.read(look))
+    await reading.wait()
+    await change_booking(store, lambda booking: evolve(booking, title="Changed"))
+
+    assert await seen == ("Deep cleaning", "Deep cleaning")
+    assert (await stored_booking(store)).title == "Changed"
+
+
+async def test_a_function_that_swallows_an_error_of_the_database_keeps_nothing(store: PostgresStore) -> None:
+    await given(store, a_booking(), evolve(a_payment(1), gateway_reference="pidx"), a_payment(2))
+
+    def swallow(tx: Tx) -> str:
+        tx.bookings.add(a_booking(2))
+        try:
+            tx.payments.save(evolve(tx.payments.get(payment_id(2)), gateway_reference="pidx"))
+        except ReferenceTaken:
+            return "as if nothing had happened"
+        return "saved"
+
+    with pytest.raises(ReferenceTaken):
+        await store.transact(swallow)
+
+    assert await all_numbers(store) == {1}
+
+
+# -- callers that go away ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("F71")
+async def test_a_canceled_caller_leaves_no_transaction_open(store: PostgresStore, url: str) -> None:
+    def add(tx: Tx, number: int) -> None:
+        booking = tx.bookings.add(a_booking(number))
+        sleep(tx, 0.01)
+        tx.payments.add(a_payment(number, booking=booking))
+
+    async def adding(number: int) -> None:
+        await store.transact(lambda tx: add(tx, number))
+
+    tasks = [asyncio.create_task(adding(number)) for number in range(1, 41)]
+    for number, task in enumerate(tasks):
+        await asyncio.sleep(0.002 * (number % 5))
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert {type(outcome) for outcome in outcomes} <= {asyncio.CancelledError, type(None)}
+    await asyncio.gather(*(given(store, a_booking(number)) for number in range(101, 121)))
+    assert await transactions_left_open(url) == 0
+    kept = await all_numbers(store) - set(range(101, 121))
+    attempts = await store.read(lambda view: {len(view.payments.of_booking(BookingId(number))) for number in kept})
+    assert attempts <= {1}
+
+
+@pytest.mark.fault("F71")
+async def test_a_transaction_that_has_begun_comes_to_its_end_without_its_caller(store: PostgresStore) -> None:
+    has_begun = asyncio.Event()
+
+    def add(tx: Tx) -> None:
+        tx.bookings.add(a_booking(1))
+        has_begun.set()
+        sleep(tx, 0.2)
+        tx.bookings.add(a_booking(2))
+
+    adding = asyncio.create_task(store.transact(add))
+    await has_begun.wait()
+    adding.cancel()
+    await asyncio.gather(adding, return_exceptions=True)
+    await store.close()
+    await store.open()
+
+    assert adding.cancelled()
+    assert await all_numbers(store) == {1, 2}
+
+
+@pytest.mark.fault("F71")
+async def test_an_exception_leaves_no_transaction_open(store: PostgresStore, url: str) -> None:
+    def fail(tx: Tx) -> None:
+        tx.bookings.add(a_booking(1))
+        raise BookingNotFound
+
+    outcomes = await asyncio.gather(*(store.transact(fail) for _ in range(20)), return_exceptions=True)
+    with pytest.raises(BookingNotFound):
+        await stored_booking(store)
+
+    assert {type(outcome) for outcome in outcomes} == {BookingNotFound}
+    assert await transactions_left_open(url) == 0
+
+
+async def test_an_exception_that_no_future_can_carry_reaches_the_caller(store: PostgresStore) -> None:
+    def exhausted(_: object) -> int:
+        return next(iter(()))
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await store.transact(exhausted)
+
+    await store.ping()
+
+
+# -- history -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["events", "observations"])
+@pytest.mark.parametrize("statement", ["UPDATE {} SET at = now()", "DELETE FROM {}", "TRUNCATE {}"])
+async def test_what_happened_is_never_changed_and_never_removed(
+    store: PostgresStore, url: str, table: str, statement: str
+) -> None:
+    await given(store, a_booking())
+    connection = await asyncpg.connect(url)
+
+    with pytest.raises(asyncpg.RaiseError, match=f"{table} are append-only"):
+        await connection.execute(statement.format(table))
+
+    await connection.close()
+
+
+async def test_times_are_kept_as_times_with_a_zone(store: PostgresStore) -> None:
+    await given(store, a_booking())
+
+    rows = await store.read(lambda view: driver_of(view).fetch("SELECT registered_at FROM bookings", ()))
+
+    assert rows[0][0] == NOON
+
+
+def counted(booking: Booking) -> Booking:
+    return evolve(booking, title=str(int(booking.title) + 1))
+
+
+async def test_two_stores_on_one_database_lose_nothing(store: PostgresStore, url: str) -> None:
+    await given(store, evolve(a_booking(), title="0"))
+    other = store_at(url)
+    await other.open()
+
+    await asyncio.gather(*(change_booking(each, counted) for each in (store, other) for _ in range(25)))
+    await other.close()
+
+    assert (await stored_booking(store)).title == "50"
