@@ -71,6 +71,8 @@ def _environment() -> dict[str, str]:
 
 def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
     """Ask it to end, and its children with it; insist when it does not."""
+    if process.poll() is not None:
+        return
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     process.send_signal(signal.SIGTERM)
     try:
@@ -195,41 +197,51 @@ class Service:
 @contextmanager
 def service(database_url: str, khalti: Khalti, *, workers: int, folder: Path) -> Iterator[Service]:
     """A running service. It works in `folder` and writes its log there."""
-    port = _free_port()
-    environment = _environment() | {
-        "SEWAPAY_ENV": "test",
-        "SEWAPAY_DATABASE_URL": database_url,
-        "SEWAPAY_JWT_SECRET": JWT_SECRET,
-        "SEWAPAY_PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "KHALTI_SECRET_KEY": KHALTI_KEY,
-        "KHALTI_BASE_URL": f"http://127.0.0.1:{khalti.port}/api/v2",
-    }
-    program = Path(sys.executable).with_name("sewapay")
-    command = [str(program), "serve", "--port", str(port), "--workers", str(workers)]
-    log = folder / f"service-{port}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
+    process: subprocess.Popen[bytes] | None = None
     try:
-        started = Service(process, port, workers)
-        _wait_until_ready(started, log)
+        for attempts_left in (2, 1, 0):  # somebody may take the free port between our look and its start
+            port = _free_port()
+            environment = _environment() | {
+                "SEWAPAY_ENV": "test",
+                "SEWAPAY_DATABASE_URL": database_url,
+                "SEWAPAY_JWT_SECRET": JWT_SECRET,
+                "SEWAPAY_PUBLIC_URL": f"http://127.0.0.1:{port}",
+                "KHALTI_SECRET_KEY": KHALTI_KEY,
+                "KHALTI_BASE_URL": f"http://127.0.0.1:{khalti.port}/api/v2",
+            }
+            program = str(Path(sys.executable).with_name("sewapay"))
+            command = [program, "serve", "--port", str(port), "--workers", str(workers)]
+            log = folder / f"service-{port}.log"
+            with log.open("wb") as output:
+                migrate = [program, "migrate"]  # as in production, by a process of its own
+                subprocess.run(
+                    migrate, env=environment, cwd=folder, stdout=output, stderr=output, timeout=60, check=True
+                )
+                process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
+            started = Service(process, port, workers)
+            if _is_ready(started, log):
+                break
+            _end(process, STOP_SECONDS)
+            if not attempts_left:
+                raise RuntimeError(f"the service did not start:\n{log.read_text(errors='replace')[-3000:]}")
         yield started
     finally:
-        _end(process, STOP_SECONDS)
+        if process is not None:
+            _end(process, STOP_SECONDS)
 
 
-def _wait_until_ready(service: Service, log: Path) -> None:
+def _is_ready(service: Service, log: Path) -> bool:
+    """Wait until every worker serves; False when it ended, or took too long."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if service.process.poll() is not None:
-            break
+    while time.monotonic() < deadline and service.process.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{service.port}/health/ready", timeout=2) as answer:
                 if answer.status == 200 and _all_workers_serve(service, log):
-                    return
+                    return True
         except (urllib.error.URLError, OSError):
             pass
         time.sleep(0.05)
-    raise RuntimeError(f"the service did not start:\n{log.read_text(errors='replace')[-3000:]}")
+    return False
 
 
 def _all_workers_serve(service: Service, log: Path) -> bool:

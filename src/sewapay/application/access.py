@@ -95,18 +95,21 @@ class Principal:
         """How events name this caller."""
         return f"{self.role}:{self.id}"
 
-    def require(self, operation: Operation) -> None:
-        """Raise `NotAllowed` unless the policy lets this kind of caller do `operation` at all."""
+    def may(self, operation: Operation) -> bool:
+        """Whether the policy lets this kind of caller do `operation` at all."""
         rule = POLICY[operation]
-        allowed = {
+        return {
             Role.CUSTOMER: rule.customer,
             Role.LINK: rule.link,
             Role.STAFF: rule.staff,
             Role.SERVICE: bool(rule.scopes & self.scopes),
         }[self.role]
-        if not allowed:
+
+    def require(self, operation: Operation) -> None:
+        """Raise `NotAllowed` unless the caller `may` do `operation`."""
+        if not self.may(operation):
             if self.role is Role.SERVICE:
-                wanted = " or ".join(sorted(rule.scopes))
+                wanted = " or ".join(sorted(POLICY[operation].scopes))
                 raise NotAllowed(f"this key may not {operation}: it needs the scope {wanted}")
             raise NotAllowed(f"a {self.role} may not {operation}: use a service's API key or a staff token")
 

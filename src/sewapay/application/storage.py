@@ -6,7 +6,7 @@ a store may run a function again when facts changed underneath.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -18,6 +18,9 @@ from sewapay.domain.observation import Evidence
 from sewapay.domain.payment import Payment, PaymentStatus
 
 T = TypeVar("T")
+
+FIRST_HUGE_ID: Final = 2**52
+"""Bookings' ids from here on are merchants' own and do not count for `next_id`: it always has room above the others."""
 
 
 @frozen(kw_only=True)
@@ -40,7 +43,8 @@ class BookingFilter:
 class PaymentFilter:
     """Which payments; None means any. `created_from` is included, `created_to` is not (UTC).
 
-    `needs_attention`: under review, surplus, or with an unknown outcome (True), or none of these (False).
+    `needs_attention`: under review, surplus and not refunded yet, or with an unknown outcome (True), or none of these
+    (False).
     """
 
     customer_id: CustomerId | None = None
@@ -68,7 +72,10 @@ class Bookings(BookingsView, Protocol):
     """Bookings, inside a transaction."""
 
     def next_id(self) -> BookingId:
-        """One more than the greatest id so far, for merchants that bring no number of their own."""
+        """One more than the greatest id so far below `FIRST_HUGE_ID`, for merchants that bring no number of their own.
+
+        A merchant's own larger number does not push it.
+        """
         ...
 
     def add(self, booking: Booking) -> Booking:

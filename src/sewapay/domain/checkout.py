@@ -1,7 +1,7 @@
 """How a customer gets to the gateway's page: where the browser goes next, and what must be kept before it goes."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from attrs import field, frozen
@@ -35,10 +35,11 @@ NextStep = Redirect | PostForm
 class Checkout:
     """What a gateway gave us when a checkout was opened.
 
-    `gateway_reference` is the gateway's name for the payment, if it gives one at this point; `expires_at` (UTC) is
-    when the gateway lets the link die, if it says so.
+    `gateway_reference` is the gateway's name for the payment, if it gives one at this point. `life` is how long the
+    link lives from now on, and `expires_at` (UTC) when it dies by the gateway's clock, each if the gateway says so.
     """
 
     next_step: NextStep
     gateway_reference: str | None = None
+    life: timedelta | None = None
     expires_at: datetime | None = None

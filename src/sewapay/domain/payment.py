@@ -147,13 +147,20 @@ class Payment:
         return self.expires_at is None or at < self.expires_at
 
     def opened(self, checkout: Checkout, *, default_life: timedelta, at: datetime) -> Self:
-        """The gateway opened a checkout: keep what it gave us, so that the link may be shown once this is saved."""
+        """The gateway opened a checkout: keep what it gave us, so that the link may be shown once this is saved.
+
+        When the link dies is reckoned by our own clock wherever the gateway says how long it lives: two machines'
+        clocks are not compared.
+        """
+        expires_at = checkout.expires_at or at + default_life
+        if checkout.life is not None:
+            expires_at = at + checkout.life
         opened = evolve(
             self,
             status=PaymentStatus.OPEN,
             next_step=checkout.next_step,
             gateway_reference=checkout.gateway_reference,
-            expires_at=checkout.expires_at or at + default_life,
+            expires_at=expires_at,
             outcome_unknown=False,
             next_check_at=at + FIRST_LOOK,
         )

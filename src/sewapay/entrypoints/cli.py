@@ -13,16 +13,22 @@ from sewapay.adapters.web.auth import issue_token
 from sewapay.application.access import Scope
 from sewapay.application.ports import RefundKind
 from sewapay.domain.errors import SewapayError
+from sewapay.domain.identifiers import CustomerId
 from sewapay.entrypoints.container import Container, build_container
+from sewapay.entrypoints.logs import require_writable
 from sewapay.entrypoints.settings import environment
 
 T = TypeVar("T")
 
 DEFAULT_SIMULATOR_PORT: Final = 8901
+_UVICORN_DID_NOT_START: Final = 3
 
 
 class _Commands(click.Group):
-    """Turns what sewapay refuses into one line on stderr and exit code 1."""
+    """Turns what sewapay refuses into one line on stderr and exit code 1.
+
+    A server that could not start has logged why; its exit code is ours then too.
+    """
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -30,6 +36,17 @@ class _Commands(click.Group):
         except SewapayError as error:
             click.echo(f"sewapay: {error}", err=True)
             sys.exit(1)
+        except SystemExit as ended:
+            if ended.code == _UVICORN_DID_NOT_START:
+                sys.exit(1)
+            raise
+
+
+def _printable(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    """Bytes that are no text arrive as lone surrogates, which can be neither stored nor shown."""
+    if not text.strip() or not text.isprintable():
+        raise click.BadParameter("use printable text")
+    return text
 
 
 def _example(text: str) -> str:
@@ -90,7 +107,9 @@ def simulate() -> None:
 def khalti(host: str, port: int, secret_key: str | None) -> None:
     """Khalti's stand-in: its API, and a payment page for a person (MPIN 1111, OTP 987654)."""
     from sewapay.adapters.khalti.simulator import run
+    from sewapay.entrypoints.serve import require_free
 
+    require_free(host, port)
     run(host=host, port=port, secret_key=secret_key)
 
 
@@ -109,7 +128,7 @@ def keys() -> None:
 
 
 @keys.command("create", epilog=_example("sewapay keys create --label shop --scope bookings --scope payments"))
-@click.option("--label", required=True, help="What the key is for; shown in lists.")
+@click.option("--label", required=True, callback=_printable, help="What the key is for; shown in lists.")
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([str(scope) for scope in Scope]))
 def create_key(label: str, scopes: tuple[str, ...]) -> None:
     """Create a key and print it, once."""
@@ -128,7 +147,7 @@ def list_keys() -> None:
 
 
 @keys.command("revoke", epilog=_example("sewapay keys revoke 0123456789abcdef"))
-@click.argument("key_id")
+@click.argument("key_id", callback=_printable)
 def revoke_key(key_id: str) -> None:
     """Make a key useless, at once."""
     _with_store(lambda container: container.revoke_api_key()(key_id))
@@ -147,7 +166,7 @@ def token(customer: str, role: str) -> None:
     click.echo(
         issue_token(
             settings.jwt_secret,
-            subject=customer,
+            subject=CustomerId(customer),
             role=role,
             subject_claim=settings.jwt_subject_claim,
             audience=settings.jwt_audience,
@@ -170,6 +189,9 @@ def gateways() -> None:
 def check_settings() -> None:
     """Say whether the service would start with these settings; names what is wrong, never a value."""
     container = _container()
+    log_file = container.settings().log_file
+    if log_file is not None:
+        require_writable(log_file)
     names = ", ".join(sorted(container.gateways()))
     click.echo(f"The settings are fine for {container.settings().kind}, with the gateways {names}.")
 

@@ -1,20 +1,37 @@
 """One JSON object a line, to stderr or to `SEWAPAY_LOG_FILE`; whatever other libraries log takes the same road."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TextIO
 
 import structlog
 
-__all__ = ["configure_logs"]
+from sewapay.application.errors import UnusableSetting
+
+__all__ = ["configure_logs", "require_writable"]
 
 # These write every outgoing address with its query at INFO, which may carry references and tokens.
 _TOO_TALKATIVE = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn.access")
 
 
+def require_writable(log_file: Path) -> None:
+    """Raise `UnusableSetting` unless lines could be written there. Makes no file."""
+    folder = log_file.parent
+    if os.path.isdir(log_file):
+        raise UnusableSetting("SEWAPAY_LOG_FILE names a folder and not a file")
+    if not os.path.isdir(folder):
+        raise UnusableSetting("SEWAPAY_LOG_FILE names a file in a folder that is not there")
+    if not os.access(log_file if os.path.exists(log_file) else folder, os.W_OK):
+        raise UnusableSetting("SEWAPAY_LOG_FILE names a file that this user may not write")
+
+
 def configure_logs(log_file: Path | None, *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
-    """Set up logging for this process, replacing what was set up before. Times are UTC."""
+    """Set up logging for this process, replacing what was set up before. Times are UTC.
+
+    Raises `UnusableSetting` for a file that cannot be written, and changes nothing then.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
@@ -28,9 +45,7 @@ def configure_logs(log_file: Path | None, *, level: int = logging.INFO, stream: 
             structlog.processors.JSONRenderer(),
         ],
     )
-    handler: logging.Handler = (
-        logging.FileHandler(log_file, encoding="utf-8") if log_file else logging.StreamHandler(stream or sys.stderr)
-    )
+    handler = _to_file(log_file) if log_file else logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -46,3 +61,11 @@ def configure_logs(log_file: Path | None, *, level: int = logging.INFO, stream: 
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
+
+
+def _to_file(log_file: Path) -> logging.FileHandler:
+    try:
+        return logging.FileHandler(log_file, encoding="utf-8")
+    except (OSError, ValueError):
+        require_writable(log_file)
+        raise UnusableSetting("SEWAPAY_LOG_FILE names a file that cannot be opened") from None

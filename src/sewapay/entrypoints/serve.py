@@ -1,6 +1,7 @@
 """Running the service under uvicorn: one process, or several that share a listening socket."""
 
 import gc
+import socket
 from collections.abc import Mapping
 
 import uvicorn
@@ -10,10 +11,10 @@ from sewapay.adapters.sql.migrations import current_revision, head_revision, mig
 from sewapay.application.errors import UnusableSetting
 from sewapay.entrypoints.asgi import create_app
 from sewapay.entrypoints.container import Container, build_container
-from sewapay.entrypoints.logs import configure_logs
+from sewapay.entrypoints.logs import configure_logs, require_writable
 from sewapay.entrypoints.settings import Settings, environment
 
-__all__ = ["application", "prepare_database", "run"]
+__all__ = ["application", "prepare_database", "require_free", "run"]
 
 # Young objects of a request die young: collecting them rarely costs little memory and saves much time (bench/).
 YOUNG_OBJECTS_BEFORE_COLLECTION = 50_000
@@ -43,13 +44,26 @@ def prepare_database(settings: Settings) -> None:
     migrate(settings.database_url)
 
 
+def require_free(host: str, port: int) -> None:
+    """Raise `UnusableSetting` unless this process could listen there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "that is no host's name"
+        raise UnusableSetting(f"cannot listen on host {host}, port {port}: {why}") from error
+
+
 def run(environ: Mapping[str, str], *, host: str, port: int, workers: int) -> None:
     """Serve until stopped. Raises `UnusableSetting` before anything listens."""
     container: Container = build_container(environ)
     settings = container.settings()
+    if settings.log_file is not None:
+        require_writable(settings.log_file)
+    require_free(host, port)
     container.gateways()
-    configure_logs(settings.log_file)
     prepare_database(settings)
+    configure_logs(settings.log_file)
     uvicorn.run(
         "sewapay.entrypoints.serve:application",
         factory=True,

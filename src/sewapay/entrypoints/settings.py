@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ import environ
 from attrs import field, frozen
 from dotenv import dotenv_values
 
+from sewapay.adapters.sql.urls import read_address
 from sewapay.application.errors import UnusableSetting
 from sewapay.application.return_urls import ReturnOrigins
 from sewapay.domain.errors import InvalidIdentifier
@@ -25,6 +27,8 @@ __all__ = ["DEVELOPMENT_JWT_SECRET", "Kind", "Settings", "environment"]
 
 DEVELOPMENT_JWT_SECRET: Final = "for-development-only-and-refused-in-production"  # noqa: S105  # known, and refused
 SHORTEST_SECRET: Final = 32
+_DEFAULT_PORTS: Final[Mapping[str, int]] = MappingProxyType({"http": 80, "https": 443})
+FEWEST_DIFFERENT: Final = 8  # bytes of a secret; a random one of 32 has some 30
 
 
 class Kind(StrEnum):
@@ -78,6 +82,7 @@ class Settings:
     @classmethod
     def load(cls, variables: Mapping[str, str]) -> Self:
         """Read and check them. Raises `UnusableSetting` that lists everything that is wrong, one line each."""
+        _require_text(variables)
         written = environ.to_config(_Variables, environ=dict(variables))
         wrong: list[str] = []
         kind = Kind.DEVELOPMENT
@@ -85,6 +90,10 @@ class Settings:
             kind = Kind(written.env)
         except ValueError:
             wrong.append("SEWAPAY_ENV is one of development, test, production")
+        try:
+            read_address(written.database_url)
+        except UnusableSetting as error:
+            wrong.append(str(error))
         public_origin = _origin("SEWAPAY_PUBLIC_URL", written.public_url.rstrip("/"), wrong)
         origins = _origins("SEWAPAY_RETURN_ORIGINS", written.return_origins, wrong) or (public_origin,)
         cors = _origins("SEWAPAY_CORS_ORIGINS", written.cors_origins, wrong) or origins
@@ -115,15 +124,37 @@ class Settings:
 
 
 def environment() -> dict[str, str]:
-    """The process's variables over those of a `.env` file in the working directory."""
-    written = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    """The process's variables over those of a `.env` file in the working directory. Raises `UnusableSetting`."""
+    try:
+        read = dotenv_values(".env")
+    except (OSError, UnicodeError):
+        raise UnusableSetting("the file .env in the working directory cannot be read as UTF-8 text") from None
+    written = {name: value for name, value in read.items() if value is not None}
     return {**written, **os.environ}
+
+
+def _require_text(variables: Mapping[str, str]) -> None:
+    """Bytes that are not UTF-8 arrive from the process's environment as lone surrogates."""
+    strange = [name for name, text in variables.items() if name.startswith("SEWAPAY_") and not _is_text(text)]
+    if strange:
+        raise UnusableSetting("\n".join(f"{name} is not UTF-8 text" for name in sorted(strange)))
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _unsafe_in_production(settings: Settings) -> list[str]:
     unsafe = []
-    if settings.jwt_secret == DEVELOPMENT_JWT_SECRET.encode():
-        unsafe.append("SEWAPAY_JWT_SECRET still has its development value: production needs one of its own")
+    for name, secret in (("SEWAPAY_JWT_SECRET", settings.jwt_secret), ("SEWAPAY_LINK_SECRET", settings.link_secret)):
+        if secret == DEVELOPMENT_JWT_SECRET.encode():
+            unsafe.append(f"{name} has the development value: production needs one of its own")
+        elif len(set(secret)) < FEWEST_DIFFERENT:
+            unsafe.append(
+                f"{name} has at least {FEWEST_DIFFERENT} different characters in production: make a random one"
+            )
+    if settings.link_secret == settings.jwt_secret:
+        unsafe.append("SEWAPAY_LINK_SECRET differs from SEWAPAY_JWT_SECRET in production, or is left out")
     if not settings.public_url.startswith("https://"):
         unsafe.append("SEWAPAY_PUBLIC_URL begins with https:// in production")
     if not all(origin.startswith("https://") for origin in settings.return_origins.origins):
@@ -151,14 +182,22 @@ def _origins(variable: str, written: str, wrong: list[str]) -> tuple[str, ...]:
 
 
 def _origin(variable: str, text: str, wrong: list[str]) -> str:
+    """The origin as browsers write it: lower case, and no port where it is the scheme's own."""
     try:
         parts = urlsplit(text)
-        is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host, port = parts.hostname, parts.port
+        is_origin = parts.scheme in _DEFAULT_PORTS and host is not None and port != 0
     except ValueError:
         is_origin = False
     if not is_origin or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         wrong.append(f"{variable} holds origins such as https://shop.example, without a path")
-    return text.lower()
+        return text
+    name = f"[{host}]" if host and ":" in host else host
+    return (
+        f"{parts.scheme}://{name}"
+        if port in (None, _DEFAULT_PORTS[parts.scheme])
+        else f"{parts.scheme}://{name}:{port}"
+    )
 
 
 def _derived(secret: bytes, purpose: bytes) -> bytes:

@@ -5,6 +5,9 @@ from typing import Any, Final, cast
 import httpx
 from litestar import Litestar
 
+from sewapay.domain.payment import Payment
+from tests.shop import Shop
+
 ORIGIN: Final = "http://127.0.0.1:8000"
 
 
@@ -34,6 +37,18 @@ async def status_of(app: Litestar, method: str, path: str, query: bytes) -> int:
     await cast("Any", app)(scope, receive, send)
     status: int = sent[0]["status"]
     return status
+
+
+async def given_a_surplus_payment(shop: Shop) -> Payment:
+    """A payment that the customer canceled and paid after all, when another one had settled the booking already."""
+    booking = await shop.given_a_booking()
+    first = await shop.given_an_open_payment(booking)
+    shop.gateway.customer_cancels(first)
+    second = await shop.given_an_open_payment(booking)
+    shop.gateway.customer_pays(second, transaction_id="second")
+    await shop.when_it_is_verified(second)
+    shop.gateway.customer_pays(first, transaction_id="first")
+    return (await shop.when_it_is_verified(first)).payment
 
 
 def client_of(app: Litestar) -> httpx.AsyncClient:

@@ -86,6 +86,28 @@ async def test_a_token_that_is_not_right_is_401_and_learns_no_more(client: httpx
     assert answer.json()["type"].endswith("/problems/not-signed-in")
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        b'"exp": Infinity',
+        b'"exp": 1e999',
+        b'"exp": NaN',
+        b'"exp": 9007199254740992',
+        b'"exp": 1%s' % (b"0" * 400),
+        b'"exp": -Infinity',
+        b'"exp": 4000000000, "nbf": Infinity',
+        b'"exp": 4000000000, "iat": 1e999',
+    ],
+    ids=lambda times: times[:32].decode(),
+)
+async def test_a_time_that_never_comes_is_401(client: httpx.AsyncClient, times: bytes) -> None:
+    token = jwt.api_jws.encode(b'{"sub": "42", %s}' % times, JWT_SECRET, algorithm="HS256")
+
+    answer = await client.get(ADDRESS, headers=bearer(token))
+
+    assert answer.status_code == 401
+
+
 @pytest.mark.parametrize("claim", [True, 4.2, ["42"], {"id": 42}, None])
 async def test_a_subject_that_is_neither_text_nor_a_whole_number_is_401(
     client: httpx.AsyncClient, claim: object

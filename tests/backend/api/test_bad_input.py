@@ -227,6 +227,12 @@ async def test_an_id_that_no_payment_has_is_404(client: httpx.AsyncClient, shop:
         ("limit=101", "limit"),
         ("limit=ten", "limit"),
         ("limit=" + "9" * 30, "limit"),
+        ("limit=5.0", "limit"),
+        ("limit=1e1", "limit"),
+        ("limit=%2B5", "limit"),
+        ("limit=%D9%A5", "limit"),
+        ("limit=", "limit"),
+        ("booking_id=1.0", "booking_id"),
         ("booking_id=0", "booking_id"),
         ("booking_id=x", "booking_id"),
         ("booking_id=9007199254740993", "booking_id"),
@@ -239,6 +245,8 @@ async def test_an_id_that_no_payment_has_is_404(client: httpx.AsyncClient, shop:
         ("created_to=1768457700", "created_to"),
         ("cursor=" + "x" * 1025, "cursor"),
         ("limit=1&" + "x" * 9000, "query"),
+        ("statsu=open" + "&a=1" * 64, "query"),
+        ("limit=1&limit=2" + "&" * 64, "query"),
     ],
 )
 async def test_a_query_that_is_not_right_is_422_and_named(

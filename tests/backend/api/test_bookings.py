@@ -37,6 +37,44 @@ async def test_registering_a_booking_answers_with_it_and_its_page(client: httpx.
     assert (await client.get(page)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("scopes", "shown"),
+    [({Scope.READ}, False), ({Scope.BOOKINGS}, False), ({Scope.PAYMENTS}, True), (set(Scope), True)],
+)
+async def test_only_a_key_that_may_open_checkouts_reads_where_one_is_opened(
+    client: httpx.AsyncClient, shop: Shop, scopes: set[Scope], shown: bool
+) -> None:
+    booking = await shop.given_a_booking()
+    headers = await shop.as_service(*scopes)
+
+    read = await client.get(f"/v1/bookings/{booking.id}", headers=headers)
+    listed = await client.get("/v1/bookings", headers=headers)
+
+    answers = [read.json(), *listed.json()["items"]]
+    assert [answer["checkout_url"] is not None for answer in answers] == [shown, shown]
+
+
+async def test_a_key_that_may_only_cancel_is_not_told_where_a_checkout_is_opened(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    booking = await shop.given_a_booking()
+
+    answer = await client.post(f"/v1/bookings/{booking.id}/cancellation", headers=await shop.as_service(Scope.BOOKINGS))
+
+    assert answer.json()["checkout_url"] is None
+
+
+async def test_customers_and_staff_are_told_where_their_booking_is_paid(client: httpx.AsyncClient, shop: Shop) -> None:
+    booking = await shop.given_a_booking()
+
+    answers = [
+        (await client.get(f"/v1/bookings/{booking.id}", headers=headers)).json()
+        for headers in (shop.as_customer(), shop.as_staff())
+    ]
+
+    assert all(f"/pay/{booking.id}?key=" in answer["checkout_url"] for answer in answers)
+
+
 async def test_without_an_id_the_booking_gets_the_next_number(client: httpx.AsyncClient, shop: Shop) -> None:
     await shop.given_a_booking(id=700)
 

@@ -1,12 +1,14 @@
 """What every answer carries, who may call from a browser, and what the log holds of a request."""
 
 import json
+import logging
 
 import httpx
 import pytest
 from structlog.testing import LogCapture
 
 from tests.backend.api.talking import client_of
+from tests.servers import run_in_thread
 from tests.shop import Shop
 
 HOSTED_POLICY = (
@@ -41,6 +43,19 @@ async def test_head_answers_like_get_without_a_body(client: httpx.AsyncClient, s
     assert answer.status_code == got.status_code == 200
     assert answer.content == b""
     assert answer.headers["Content-Length"] == str(len(got.content))
+
+
+def test_a_head_over_tcp_leaves_the_connection_usable(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    one = httpx.Limits(max_connections=1)
+
+    with run_in_thread(shop.app) as url, httpx.Client(base_url=url, trust_env=False, limits=one) as client:
+        first = client.head("/schema")
+        second = client.get("/schema")
+
+    assert [first.status_code, second.status_code] == [200, 200]
+    assert first.extensions["network_stream"] is second.extensions["network_stream"]
+    assert first.headers["Content-Length"] == str(len(second.content))
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/v1/payments", "/nowhere", "/problems/", "/return/x/"])

@@ -167,6 +167,28 @@ async def test_a_link_is_not_shown_once_it_has_expired(client: httpx.AsyncClient
     assert answer.json()["next_step"] is None
 
 
+async def test_the_link_of_a_canceled_booking_is_not_shown(client: httpx.AsyncClient, shop: Shop) -> None:
+    payment = await shop.given_an_open_payment()
+    before = await client.get(f"/v1/payments/{payment.id}", headers=shop.as_staff())
+    await shop.when_the_booking_is_canceled(await shop.stored_booking(payment.booking_id))
+
+    read = await client.get(f"/v1/payments/{payment.id}", headers=shop.as_staff())
+    verified = await client.post(f"/v1/payments/{payment.id}/verification", headers=shop.as_staff())
+    booking = await client.get(f"/v1/bookings/{payment.booking_id}", headers=shop.as_staff())
+
+    shown = [read.json(), verified.json(), *booking.json()["payments"]]
+    assert before.json()["next_step"] is not None
+    assert [(one["status"], one["next_step"]) for one in shown] == [("open", None)] * 3
+
+
+async def test_lists_show_no_links(client: httpx.AsyncClient, shop: Shop) -> None:
+    await shop.given_an_open_payment()
+
+    answer = await client.get("/v1/payments", headers=shop.as_staff())
+
+    assert [item["next_step"] for item in answer.json()["items"]] == [None]
+
+
 async def test_a_paid_payment_tells_what_came(client: httpx.AsyncClient, shop: Shop) -> None:
     paid = await shop.given_a_paid_booking()
 

@@ -13,7 +13,7 @@ from sewapay.application.open_checkout import CheckoutRequest
 from sewapay.domain.booking import BookingStatus
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle
-from tests.backend.api.talking import client_of, status_of
+from tests.backend.api.talking import client_of, given_a_surplus_payment, status_of
 from tests.shop import KHALTI, SHOP_RETURN, Shop, customer
 
 KHALTIS_QUERY = (
@@ -49,6 +49,10 @@ def sent_to(answer: httpx.Response) -> tuple[str, dict[str, list[str]]]:
 
 def state(answer: httpx.Response) -> str:
     return answer.text.split('data-state="', 1)[1].split('"', 1)[0]
+
+
+def offers_to_pay(page: httpx.Response) -> bool:
+    return 'id="continue"' in page.text or 'id="try-again"' in page.text
 
 
 class TestOnward:
@@ -402,6 +406,57 @@ class TestResultPage:
 
         assert [state(twice), state(review)] == ["surplus", "review"]
         assert "fail" not in (twice.text + review.text).lower()
+
+    async def test_surplus_money_that_was_given_back_is_said_to_be(self, client: httpx.AsyncClient, shop: Shop) -> None:
+        payment = await given_a_surplus_payment(shop)
+        shop.gateway.refunds(payment)
+        await shop.when_it_is_verified(payment, even_if_settled=True)
+
+        page = await client.get(f"/return/{payment.id}/")
+
+        assert state(page) == "refunded"
+
+    @pytest.mark.parametrize("happens", [None, "customer_cancels", "link_expires", "fails"])
+    async def test_a_canceled_booking_is_not_offered_to_be_paid(
+        self, client: httpx.AsyncClient, shop: Shop, happens: str | None
+    ) -> None:
+        payment = await given_a_payment_of_v1(shop, None)
+        await shop.when_the_booking_is_canceled(await shop.stored_booking(payment.booking_id))
+        if happens:
+            getattr(shop.gateway, happens)(payment)
+
+        page = await client.get(f"/return/{payment.id}/")
+
+        assert "The booking is canceled" in page.text
+        assert not offers_to_pay(page)
+
+    @pytest.mark.parametrize("happens", ["customer_cancels", "link_expires", None])
+    async def test_a_booking_that_another_payment_has_settled_is_not_offered_to_be_paid(
+        self, client: httpx.AsyncClient, shop: Shop, happens: str | None
+    ) -> None:
+        first = await given_a_payment_of_v1(shop, None)
+        if happens:
+            getattr(shop.gateway, happens)(first)
+        shop.clock.advance(minutes=31)
+        second = await shop.given_an_open_payment(await shop.stored_booking(first.booking_id))
+        shop.gateway.customer_pays(second)
+        await shop.when_it_is_verified(second)
+
+        page = await client.get(f"/return/{first.id}/")
+
+        assert state(page) == "paid"
+        assert not offers_to_pay(page)
+
+    async def test_a_pending_payment_of_a_canceled_booking_is_still_checked(
+        self, client: httpx.AsyncClient, shop: Shop
+    ) -> None:
+        payment = await given_a_payment_of_v1(shop, None)
+        await shop.when_the_booking_is_canceled(await shop.stored_booking(payment.booking_id))
+        shop.gateway.leaves_pending(payment)
+
+        page = await client.get(f"/return/{payment.id}/")
+
+        assert state(page) == "checking"
 
     async def test_what_ended_is_not_asked_about_at_every_reload(self, client: httpx.AsyncClient, shop: Shop) -> None:
         payment = await given_a_payment_of_v1(shop, None)

@@ -655,6 +655,16 @@ async def the_next_number_follows_the_greatest(store: Store) -> None:
 
 
 @clause
+async def a_merchants_huge_number_does_not_push_the_next_one(store: Store) -> None:
+    await given(store, a_booking(7), a_booking(2**52), a_booking(2**53))
+
+    def register(tx: Tx) -> BookingId:
+        return tx.bookings.add(a_booking(tx.bookings.next_id())).id
+
+    assert [await store.transact(register) for _ in range(2)] == [8, 9]
+
+
+@clause
 async def numbers_taken_at_once_are_all_different(store: Store) -> None:
     def register(tx: Tx) -> BookingId:
         return tx.bookings.add(a_booking(tx.bookings.next_id())).id
@@ -928,6 +938,21 @@ async def payments_are_filtered(store: Store) -> None:
 
     for wanted, numbers_of_payments in expected:
         assert await _all_payments(store, wanted) == numbers_of_payments, wanted
+
+
+@clause
+async def a_surplus_that_was_paid_back_needs_no_attention(store: Store) -> None:
+    refunded, partly = PaymentStatus.REFUNDED, PaymentStatus.PARTIALLY_REFUNDED
+    await given(
+        store,
+        a_booking(),
+        evolve(a_payment(1, at=NOON), surplus=True, status=refunded),
+        evolve(a_payment(2, at=NOON + minutes(1)), surplus=True, status=partly),
+        evolve(a_payment(3, at=NOON + minutes(2)), surplus=True, status=refunded, outcome_unknown=True),
+    )
+
+    assert await _all_payments(store, PaymentFilter(needs_attention=True)) == [3, 2]
+    assert await _all_payments(store, PaymentFilter(needs_attention=False)) == [1]
 
 
 @clause

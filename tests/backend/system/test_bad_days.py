@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 import httpx
 import pytest
 
+from sewapay.adapters.sql.migrations import migrate
 from sewapay.adapters.sql.sqlite import SqliteStore
 from sewapay.adapters.sql.urls import SqliteAddress, read_address
 from tests.backend.system.promises import unsettled
@@ -27,6 +28,7 @@ from tests.backend.system.world import (
     a_booking,
     a_world,
 )
+from tests.postgres import PostgresServer
 
 T = TypeVar("T")
 
@@ -551,39 +553,43 @@ def only(url: str, name: str) -> str:
 
 # --- looking a payment up ---------------------------------------------------------------------------------------------
 
-NO_ANSWER: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "closed": ("F40", {"fault": "drop_before"}),
-    "reset": ("F40", {"fault": "drop_after", "reset": True}),
-    "slow": ("F40", {"fault": "delay", "seconds": 5}),
-    "500": ("F40", {"fault": "status", "status": 500}),
-    "503-html": ("F40", {"fault": "status", "status": 503, "body": "html"}),
-    "429": ("F40", {"fault": "status", "status": 429}),
-    "401": ("F40", {"fault": "status", "status": 401}),
-    "cut-off": ("F41", {"fault": "malformed"}),
-    "empty": ("F41", {"fault": "raw", "body": ""}),
-    "html": ("F41", {"fault": "html"}),
-    "a-list": ("F41", {"fault": "raw", "body": '["Completed"]'}),
-    "nan": ("F41", {"fault": "raw", "body": '{"status": "Completed", "total_amount": NaN}'}),
-    "a-key-twice": ("F41", {"fault": "raw", "body": '{"status": "Pending", "status": "Completed"}'}),
-    "nested": ("F41", {"fault": "raw", "body": "[" * 30000}),
-    "a-long-number": ("F41", {"fault": "raw", "body": '{"status": "Completed", "total_amount": ' + "9" * 5000 + "}"}),
-    "no-http": ("F41", {"fault": "verbatim", "text": "lorem ipsum\r\n\r\n"}),
-    "short": ("F41", {"fault": "verbatim", "text": "HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{}"}),
-    "8-mb": ("F42", {"fault": "huge", "mib": 8}),
-    "gzip-bomb": ("F42", {"fault": "gzip_bomb", "mib": 16}),
-    "drip": ("F43", {"fault": "drip", "seconds": 0.05}),
-    "redirect": ("F44", {"fault": "redirect", "status": 302}),
-    "redirect-307": ("F44", {"fault": "redirect", "status": 307}),
+F40 = pytest.mark.fault("F40")
+F41 = pytest.mark.fault("F41")
+F42 = pytest.mark.fault("F42")
+F43 = pytest.mark.fault("F43")
+F44 = pytest.mark.fault("F44")
+F46 = pytest.mark.fault("F46")
+NO_ANSWER: Final[dict[str, tuple[pytest.MarkDecorator, dict[str, Any]]]] = {
+    "closed": (F40, {"fault": "drop_before"}),
+    "reset": (F40, {"fault": "drop_after", "reset": True}),
+    "slow": (F40, {"fault": "delay", "seconds": 5}),
+    "500": (F40, {"fault": "status", "status": 500}),
+    "503-html": (F40, {"fault": "status", "status": 503, "body": "html"}),
+    "429": (F40, {"fault": "status", "status": 429}),
+    "401": (F40, {"fault": "status", "status": 401}),
+    "cut-off": (F41, {"fault": "malformed"}),
+    "empty": (F41, {"fault": "raw", "body": ""}),
+    "html": (F41, {"fault": "html"}),
+    "a-list": (F41, {"fault": "raw", "body": '["Completed"]'}),
+    "nan": (F41, {"fault": "raw", "body": '{"status": "Completed", "total_amount": NaN}'}),
+    "a-key-twice": (F41, {"fault": "raw", "body": '{"status": "Pending", "status": "Completed"}'}),
+    "nested": (F41, {"fault": "raw", "body": "[" * 30000}),
+    "a-long-number": (F41, {"fault": "raw", "body": '{"status": "Completed", "total_amount": ' + "9" * 5000 + "}"}),
+    "no-http": (F41, {"fault": "verbatim", "text": "lorem ipsum\r\n\r\n"}),
+    "short": (F41, {"fault": "verbatim", "text": "HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{}"}),
+    "8-mb": (F42, {"fault": "huge", "mib": 8}),
+    "gzip-bomb": (F42, {"fault": "gzip_bomb", "mib": 16}),
+    "drip": (F43, {"fault": "drip", "seconds": 0.05}),
+    "redirect": (F44, {"fault": "redirect", "status": 302}),
+    "redirect-307": (F44, {"fault": "redirect", "status": 307}),
     "not-found": (
-        "F46",
+        F46,
         {"fault": "raw", "status": 404, "body": '{"detail": "Not found.", "error_key": "validation_error"}'},
     ),
 }
 
 
-@pytest.mark.parametrize(
-    "fault", [pytest.param(fault, id=name, marks=pytest.mark.fault(row)) for name, (row, fault) in NO_ANSWER.items()]
-)
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=name, marks=row) for name, (row, fault) in NO_ANSWER.items()])
 async def test_no_usable_answer_is_unknown_and_never_a_failure(world: World, fault: dict[str, Any]) -> None:
     booking, pidx, payment = await world.open_link()
     back = world.khalti.pay(pidx)
@@ -952,3 +958,27 @@ async def test_a_link_that_could_not_be_stored_is_not_shown(
         _, pidx, _ = await world.open_link(booking)
         khalti.pay(pidx)
         await it_settles(world, booking, pidx)
+
+
+@pytest.mark.postgres
+@pytest.mark.fault("F75")
+async def test_a_server_that_takes_no_connections_is_told_as_away(
+    postgres_server: PostgresServer, fresh_postgres_url: str, khalti: Khalti
+) -> None:
+    migrate(fresh_postgres_url)
+    name = urlsplit(fresh_postgres_url).path.removeprefix("/")
+    async with a_world(fresh_postgres_url, khalti) as world:
+        booking = await world.register()
+        postgres_server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        ended = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sewapay' AND datname = "
+        )
+        postgres_server.execute(f"{ended}'{name}'")
+
+        away = await world.initiate(booking)
+        postgres_server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+        refused(away, 503)
+        assert khalti.simulator.initiates_seen == 0
+        await world.open_link(booking)
+        await world.the_promises_hold()

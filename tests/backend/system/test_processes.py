@@ -157,7 +157,6 @@ async def test_a_payment_made_while_the_service_is_dead_is_settled_after_its_res
 
 
 @pytest.mark.fault("F70")
-@pytest.mark.fault("F77")
 async def test_whatever_was_acknowledged_is_still_true_after_a_kill_under_load(
     service: Service, database: Database, khalti: Khalti
 ) -> None:

@@ -101,5 +101,12 @@ def test_a_refusal_names_the_scope_that_is_missing() -> None:
         Principal(role=Role.SERVICE, id="key", scopes=frozenset({Scope.READ})).require(Operation.OPEN_CHECKOUT)
 
 
+@pytest.mark.parametrize("operation", Operation)
+def test_asking_whether_one_may_agrees_with_being_refused(operation: Operation) -> None:
+    callers = [Principal(role=role, id="42", scopes=frozenset({scope})) for role, scope in product(Role, Scope)]
+
+    assert [caller.may(operation) for caller in callers] == [may(caller, operation) for caller in callers]
+
+
 def test_events_name_the_caller_by_kind_and_id() -> None:
     assert Principal(role=Role.CUSTOMER, id="42").actor == "customer:42"

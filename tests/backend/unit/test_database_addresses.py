@@ -65,6 +65,8 @@ def test_a_server_is_asked_for_an_encrypted_connection_in_the_words_of_libpq() -
         "sqlite:///sewapay.db?secret-word=1",
         "postgresql://sita:secret-word@db.example",
         "postgresql://sita:secret-word@db.example/shop?passfile=secret-word",
+        "postgresql://sita:secret-word@db.example/shop?sslmode=secret-word",
+        "postgresql://sita:secret-word@db.example/shop?host=a&host=b",
         "postgresql+psycopg2://sita:secret-word@db.example/shop",
         "mysql://sita:secret-word@db.example/shop",
         "mongodb://sita:secret-word@db.example/shop",

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import httpx
 import pytest
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -132,8 +133,19 @@ def test_the_documented_success_is_a_checkout() -> None:
     assert checkout == Checkout(
         next_step=Redirect("https://test-pay.khalti.com/?pidx=bZQLD9wRVWo4CdESSfuSsB"),
         gateway_reference="bZQLD9wRVWo4CdESSfuSsB",
+        life=timedelta(seconds=1800),
         expires_at=datetime(2023, 5, 25, 10, 41, 16, 471649, tzinfo=UTC),
     )
+
+
+@pytest.mark.parametrize("expires_in", [None, True, "1800", 1800.0, 0, -1, 604801, 10**30, [1800]])
+def test_a_life_that_is_no_number_of_seconds_is_left_to_our_default(expires_in: object) -> None:
+    sample = documented("initiate-success")
+    content = json.dumps(json.loads(sample.content) | {"expires_in": expires_in}).encode()
+
+    checkout = opened(evolve(sample, content=content))
+
+    assert checkout.life is None
 
 
 @pytest.mark.parametrize("name", ERRORS_OF_INITIATE)
@@ -661,7 +673,7 @@ def test_an_address_that_cannot_be_trusted_is_refused_by_its_variables_name(addr
         ("KHALTI_GREATEST_AMOUNT", "9" * 16),
         ("KHALTI_GREATEST_AMOUNT", "१०००"),
         ("KHALTI_DEADLINE_SECONDS", "0"),
-        ("KHALTI_DEADLINE_SECONDS", "61"),
+        ("KHALTI_DEADLINE_SECONDS", "12.1"),
         ("KHALTI_DEADLINE_SECONDS", "nan"),
         ("KHALTI_DEADLINE_SECONDS", "-1"),
     ],

@@ -54,6 +54,17 @@ def test_a_gateway_that_gives_no_expiry_lets_links_live_as_long_as_it_usually_do
     assert opened.expires_at == NOON + 30 * MINUTE
 
 
+@pytest.mark.fault("F55")
+def test_a_link_lives_as_long_as_the_gateway_says_whatever_its_clock_shows() -> None:
+    by_a_slow_clock = Checkout(next_step=PAGE, life=30 * MINUTE, expires_at=NOON - 10 * MINUTE)
+
+    opened = a_created_payment().opened(by_a_slow_clock, default_life=HOUR, at=NOON)
+
+    assert opened.expires_at == NOON + 30 * MINUTE
+    assert opened.has_live_link(NOON + 29 * MINUTE)
+    assert not opened.has_live_link(NOON + 30 * MINUTE)
+
+
 def test_a_payment_without_a_gateway_reference_can_be_looked_up_once_its_page_is_open() -> None:
     form = PostForm("https://rc-epay.esewa.com.np/api/epay/main/v2/form", {"total_amount": "1130"})
 

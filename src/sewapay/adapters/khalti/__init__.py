@@ -6,7 +6,7 @@
 | `KHALTI_PUBLIC_KEY` | none | only Khalti's mobile SDKs need it |
 | `KHALTI_BASE_URL` | `https://dev.khalti.com/api/v2` | `https://khalti.com/api/v2` for real money |
 | `KHALTI_GREATEST_AMOUNT` | none | the most that one payment may be, in paisa |
-| `KHALTI_DEADLINE_SECONDS` | 10 | how long one call to Khalti may take in all, 60 at most |
+| `KHALTI_DEADLINE_SECONDS` | 10 | how long one call to Khalti may take in all, 12 at most |
 
 `protocol.py` is the wire and cites Khalti's docs rule by rule, `samples/` holds the documented answers, `gateway.py`
 carries them over HTTP, and `simulator/` is a Khalti of one's own to try it with.

@@ -9,7 +9,7 @@ A refused body is never kept: the decoder's own error holds all of it, so it is 
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -79,6 +79,7 @@ LONGEST_WORD: Final = 64
 _MOST_COMPLAINTS: Final = 5
 _LONGEST_COMPLAINT: Final = 120
 _LONGEST_VALUE: Final = 2000
+_LONGEST_LIFE_SECONDS: Final = 7 * 24 * 3600
 
 # Where a request was not understood or not taken, which Khalti documents for 400 only. 403 and 404 are our guess: what
 # was refused at the door, or has no such path, opened nothing.
@@ -127,7 +128,7 @@ def read_initiate(answer: Answer, *, allowed_origin: str | None) -> Checkout:
     `allowed_origin` (`scheme://host:port`) may lead the customer to a stand-in instead of to Khalti; None in
     production. Raises `KeyRefused`, `CheckoutRefused`, `OutcomeUnknown` or `ProtocolError`.
 
-    `expires_in` is not read: it would need a clock, and stands beside `expires_at` in every sample.
+    `expires_in` (seconds) and `expires_at` are optional: in 2022 Khalti gave neither.
     """
     _require_an_answer(answer)
     if answer.status in _REFUSED:
@@ -141,6 +142,7 @@ def read_initiate(answer: Answer, *, allowed_origin: str | None) -> Checkout:
     return Checkout(
         next_step=Redirect(_payment_url(fields.get("payment_url"), pidx, allowed_origin)),
         gateway_reference=pidx,
+        life=_life(fields.get("expires_in")),
         expires_at=_moment(fields.get("expires_at")),
     )
 
@@ -320,6 +322,13 @@ def _payment_url(value: object, pidx: str, allowed_origin: str | None) -> str:
     if named != [pidx]:
         raise ProtocolError("Khalti answered initiate with a payment_url of another payment")
     return url
+
+
+def _life(seconds: object) -> timedelta | None:
+    """How long the link lives; None for what cannot be a number of seconds."""
+    if type(seconds) is not int or not 1 <= seconds <= _LONGEST_LIFE_SECONDS:
+        return None
+    return timedelta(seconds=seconds)
 
 
 def _moment(value: object) -> datetime | None:

@@ -17,7 +17,7 @@ from sewapay.application.errors import (
     ReferenceTaken,
     StoreUnavailable,
 )
-from sewapay.application.storage import BookingFilter, Page, PaymentFilter, Tx, View
+from sewapay.application.storage import FIRST_HUGE_ID, BookingFilter, Page, PaymentFilter, Tx, View
 from sewapay.domain.booking import Booking
 from sewapay.domain.events import Event
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, PaymentId
@@ -92,7 +92,7 @@ class _Bookings:
         return _cut(found, page, lambda booking: str(booking.id))
 
     def next_id(self) -> BookingId:
-        return BookingId(max(self.facts.bookings, default=0) + 1)
+        return BookingId(max((id for id in self.facts.bookings if id < FIRST_HUGE_ID), default=0) + 1)
 
     def add(self, booking: Booking) -> Booking:
         if booking.id in self.facts.bookings:
@@ -160,7 +160,11 @@ class _Payments:
         )
 
     def _is(self, payment: Payment, wanted: PaymentFilter) -> bool:
-        needs_attention = payment.status is PaymentStatus.UNDER_REVIEW or payment.surplus or payment.outcome_unknown
+        needs_attention = (
+            payment.status is PaymentStatus.UNDER_REVIEW
+            or (payment.surplus and payment.status is not PaymentStatus.REFUNDED)
+            or payment.outcome_unknown
+        )
         return (
             wanted.customer_id in (None, self.facts.bookings[payment.booking_id].customer.id)
             and wanted.booking_id in (None, payment.booking_id)

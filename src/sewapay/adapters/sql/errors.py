@@ -58,6 +58,7 @@ _POSTGRES_AWAY: Final = {
     "42P01": NOT_MIGRATED,
     "42703": NOT_MIGRATED,
     "53": "the database has no room, memory or connection left",
+    "55000": "the database takes no connections right now",
     "55P03": "the database kept a lock for too long",
     "57": "the database is stopping, starting, or canceled the request",
     "58": "the database's disk failed",

@@ -21,7 +21,7 @@ _BOOKINGS: Final = select(bookings).order_by(bookings.c.registered_at.desc(), bo
 _PAYMENTS: Final = select(payments).order_by(payments.c.created_at.desc(), payments.c.id.desc())
 _NEEDS_ATTENTION: Final = or_(
     payments.c.status == PaymentStatus.UNDER_REVIEW.value,
-    payments.c.surplus,
+    and_(payments.c.surplus, payments.c.status != PaymentStatus.REFUNDED.value),
     payments.c.outcome_unknown,
 )
 

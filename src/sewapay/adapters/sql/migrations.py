@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sewapay.adapters.sql.errors import as_told
 from sewapay.adapters.sql.sqlite_file import WRITING, connect_to_file
 from sewapay.adapters.sql.urls import PostgresAddress, SqliteAddress, read_address
+from sewapay.application.errors import UnusableSetting
 
 __all__ = ["current_revision", "downgrade", "head_revision", "migrate"]
 
@@ -37,9 +38,14 @@ _ONE_AT_A_TIME: Final = threading.Lock()  # alembic keeps what it works on in gl
 def migrate(url: str) -> None:
     """Bring the database at this address to `head_revision`; nothing happens when it is there.
 
-    Raises `UnusableSetting` for the address, `StoreUnavailable` when the database is away.
+    Raises `UnusableSetting` for the address and for a newer version's database, `StoreUnavailable` when it is away.
     """
-    _on(url, lambda connection: command.upgrade(_config(connection), "head"), changes=True)
+
+    def upgrade(connection: Connection) -> None:
+        _known_revision(connection)
+        command.upgrade(_config(connection), "head")
+
+    _on(url, upgrade, changes=True)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -50,12 +56,13 @@ def downgrade(url: str, revision: str) -> None:
 def current_revision(url: str) -> str | None:
     """The revision that the database is at; None for one that was never migrated, or is not there yet.
 
-    Raises `UnusableSetting` for the address, `StoreUnavailable` when a server is away.
+    Raises `UnusableSetting` for the address and for a newer version's database, `StoreUnavailable` when a server is
+    away.
     """
     address = read_address(url)
     if isinstance(address, SqliteAddress) and not address.path.exists():
         return None
-    return _on(url, lambda connection: MigrationContext.configure(connection).get_current_revision(), changes=False)
+    return _on(url, _known_revision, changes=False)
 
 
 def head_revision() -> str:
@@ -64,6 +71,17 @@ def head_revision() -> str:
     if head is None:
         raise LookupError("no migration is part of this installation")
     return head
+
+
+def _known_revision(connection: Connection) -> str | None:
+    """The revision that the database is at. Raises `UnusableSetting` for one that only a newer version knows."""
+    revision = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise UnusableSetting(
+            "SEWAPAY_DATABASE_URL: this database is of a newer version of sewapay: install that version or a later one"
+        )
+    return revision
 
 
 def _config(connection: Connection) -> Config:

@@ -8,6 +8,7 @@ from sqlalchemy.types import Text
 
 from sewapay.adapters.sql.session import Prepared
 from sewapay.adapters.sql.tables import api_keys, bookings, events, observations, payments
+from sewapay.application.storage import FIRST_HUGE_ID
 
 __all__ = [
     "ADD_BOOKING",
@@ -52,7 +53,9 @@ _FIXED_OF_PAYMENT: Final = (
 _booking = select(bookings).where(bookings.c.id == bindparam("booking_id"))
 BOOKING: Final = Prepared(_booking)
 BOOKING_LOCKED: Final = Prepared(_booking.with_for_update())
-GREATEST_ID: Final = Prepared(select(func.max(bookings.c.id).label("greatest")))
+GREATEST_ID: Final = Prepared(
+    select(func.max(bookings.c.id).label("greatest")).where(bookings.c.id < literal_column(str(FIRST_HUGE_ID)))
+)
 # Two bookings that carry the same transaction of a gateway hold different locks: whoever asks second waits here.
 WAIT_FOR_A_TRANSACTION: Final = Prepared(
     select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("transaction_id", type_=Text), text("0"))))

@@ -29,7 +29,7 @@ class SqlBookings(SqlBookingsView):
         self._given: BookingId | None = None
 
     def next_id(self) -> BookingId:
-        """One more than the greatest id so far.
+        """One more than the greatest id so far; a merchant's own huge numbers do not count.
 
         Whoever asks waits for those who asked before. A merchant's own number may still come in between: then the
         transaction is run again.

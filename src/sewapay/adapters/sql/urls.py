@@ -1,8 +1,8 @@
 """Database addresses, read once. The driver is ours to choose, so the known ways to name one all work.
 
-    sqlite:///sewapay.db             a file, relative to the working directory
-    sqlite:////var/lib/sewapay.db    a file, absolute
-    postgresql://user:password@host:5432/name?sslmode=require
+sqlite:///sewapay.db             a file, relative to the working directory
+sqlite:////var/lib/sewapay.db    a file, absolute
+postgresql://user:password@host:5432/name?sslmode=require
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ _SHOWN: Final = "sqlite:///sewapay.db or postgresql://user:password@host/name"
 
 # libpq's names for what asyncpg is told in its own words; anything else is refused, so that no option is lost silently.
 _POSTGRES_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({"sslmode": "ssl", "ssl": "ssl", "host": "host"})
+_SSL_MODES: Final = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
 
 
 @frozen
@@ -73,5 +74,11 @@ def _postgres(url: URL) -> PostgresAddress:
     if unknown:
         known = ", ".join(_POSTGRES_OPTIONS)
         raise UnusableSetting(f"SEWAPAY_DATABASE_URL has an option that is not supported: only {known} are")
+    if not all(isinstance(value, str) for value in url.query.values()):
+        raise UnusableSetting("SEWAPAY_DATABASE_URL has an option twice: each is given once")
+    for name in ("sslmode", "ssl"):
+        if url.query.get(name, "prefer") not in _SSL_MODES:
+            known = ", ".join(sorted(_SSL_MODES))
+            raise UnusableSetting(f"SEWAPAY_DATABASE_URL has an {name} that does not exist: choose from {known}")
     query = {_POSTGRES_OPTIONS[name]: value for name, value in url.query.items()}
     return PostgresAddress(url.set(drivername="postgresql+asyncpg", query=query))

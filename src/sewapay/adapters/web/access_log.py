@@ -48,7 +48,7 @@ class AccessLog:
         path = scope["path"]
         is_head = method == "HEAD"
         if is_head:
-            scope["method"] = "GET"
+            scope = {**scope, "method": "GET"}  # a copy: the server goes by its own to leave out the body
         status = 0
 
         async def answer(message: Message) -> None:

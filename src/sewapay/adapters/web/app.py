@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from sewapay.adapters.web import bookings, checkout_page, gateways, pages, payments, returns
 from sewapay.adapters.web.access_log import AccessLog
 from sewapay.adapters.web.auth import Authenticator
-from sewapay.adapters.web.body import LONGEST_QUERY, StrictRequest, pairs_of, text_of_header
+from sewapay.adapters.web.body import LONGEST_QUERY, MOST_PAIRS, StrictRequest, pairs_of, text_of_header
 from sewapay.adapters.web.config import JwtConfig, WebConfig
 from sewapay.adapters.web.cors import Cors
 from sewapay.adapters.web.errors import InvalidFields
@@ -106,13 +106,19 @@ def _signed_in(authenticate: Authenticator) -> SignedIn:
 
 
 def _require_known_and_single(request: Request[Any, Any, Any]) -> None:
-    """Raise `InvalidFields` for a query value that is repeated or that this operation does not know."""
+    """Raise `InvalidFields` for a query value that is repeated, that this operation does not know, or that is no number
+    written in digits where one is wanted: Litestar would read `1e1` and `5.0`.
+    """
     query = request.scope["query_string"]
     if len(query) > LONGEST_QUERY:
         raise InvalidFields(f"a query has at most {LONGEST_QUERY} bytes")
+    if query.count(b"&") >= MOST_PAIRS:
+        raise InvalidFields(f"a query has at most {MOST_PAIRS} values")
     parameters = request.route_handler.parsed_fn_signature.parameters.items()
-    known = {name for name, field in parameters if isinstance(field.kwarg_definition, QueryParameter)}
-    for name, _ in pairs_of(query):
+    known = {name: field for name, field in parameters if isinstance(field.kwarg_definition, QueryParameter)}
+    for name, value in pairs_of(query):
         if name not in known:
             raise InvalidFields(f"{name[:64]}: unknown in this query, or given twice")
-        known.discard(name)
+        is_number = known.pop(name).annotation in (int, int | None)
+        if is_number and not (value.isascii() and value.isdigit()):
+            raise InvalidFields(f"{name}: expected a whole number, in digits")

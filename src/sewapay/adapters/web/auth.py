@@ -21,6 +21,7 @@ __all__ = ["Authenticator", "issue_token"]
 
 ALGORITHM: Final = "HS256"
 LEEWAY_SECONDS: Final = 30
+NEVER: Final = 2**53  # and Infinity, which Python reads as a number: no date at all
 LONGEST_TOKEN: Final = 4096
 REMEMBERED: Final = 2048
 _REFUSED: Final = "Given token not valid for any token type"
@@ -96,7 +97,7 @@ class Authenticator:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise NotSignedIn(_REFUSED) from None
         expires_at = claims["exp"]
-        if type(expires_at) not in (int, float) or not self._now() < expires_at + LEEWAY_SECONDS:
+        if type(expires_at) not in (int, float) or not self._now() - LEEWAY_SECONDS < expires_at < NEVER:
             raise NotSignedIn(_REFUSED)
         if claims.get("token_type", "access") != "access":
             raise NotSignedIn(_REFUSED)

@@ -14,7 +14,7 @@ from litestar.types import Empty, Scope
 from sewapay.adapters.web.errors import BodyTooLarge, InvalidFields, MalformedBody, NotJson
 from sewapay.application.access import Principal
 
-__all__ = ["LONGEST_QUERY", "MOST_BYTES", "ApiRequest", "StrictRequest", "pairs_of", "text_of_header"]
+__all__ = ["LONGEST_QUERY", "MOST_BYTES", "MOST_PAIRS", "ApiRequest", "StrictRequest", "pairs_of", "text_of_header"]
 
 MOST_BYTES: Final = 64 * 1024
 DRAINED_AT_MOST: Final = 4 * 1024 * 1024

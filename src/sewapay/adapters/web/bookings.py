@@ -7,15 +7,17 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 
 from sewapay.adapters.web.body import ApiRequest
+from sewapay.adapters.web.links import Links
 from sewapay.adapters.web.openapi import problems
 from sewapay.adapters.web.parameters import BookingInPath, Cursor, Limit, booking_id_of, page_of
 from sewapay.adapters.web.schemas import BookingAnswer, BookingList, BookingWithPayments, NewBookingBody
 from sewapay.adapters.web.use_cases import Desk
+from sewapay.application.access import Operation, Principal
 from sewapay.application.cancel_booking import CancelBooking, Cancellation
 from sewapay.application.queries import ListBookings, ReadBooking
 from sewapay.application.register_booking import NewBooking, RegisterBooking
 from sewapay.application.storage import BookingFilter
-from sewapay.domain.booking import BookingStatus, Customer
+from sewapay.domain.booking import Booking, BookingStatus, Customer
 from sewapay.domain.identifiers import BookingId, CustomerId
 from sewapay.domain.money import Money
 
@@ -33,7 +35,7 @@ async def register_booking(
     """Say what is owed, by whom. Without an `id` the booking gets the next number.
 
     The amount is all that is owed, tax included, and does not change afterwards. `checkout_url` of the answer is a page
-    where whoever holds that address can pay.
+    where whoever holds that address can pay; a key reads it later only with the scope `payments`.
     """
     who = data.customer
     new = NewBooking(
@@ -44,7 +46,7 @@ async def register_booking(
         amount=Money(data.amount),
     )
     booking = await register_booking.use_case(new)
-    answer = BookingAnswer.of(booking, register_booking.links)
+    answer = BookingAnswer.of(booking, register_booking.links.checkout_url(booking.id))
     return Response(answer, headers={"Location": f"/v1/bookings/{booking.id}"})
 
 
@@ -58,8 +60,9 @@ async def list_bookings(
 ) -> BookingList:
     """Bookings, newest first: a customer's own, everyone's for staff and services."""
     wanted = BookingFilter(status=status)
-    found, next_cursor = await list_bookings.use_case(wanted, page_of(cursor, limit), request.user)
-    return BookingList([BookingAnswer.of(booking, list_bookings.links) for booking in found], next_cursor)
+    by, links = request.user, list_bookings.links
+    found, next_cursor = await list_bookings.use_case(wanted, page_of(cursor, limit), by)
+    return BookingList([BookingAnswer.of(booking, _checkout_url(by, links, booking)) for booking in found], next_cursor)
 
 
 @get(
@@ -73,7 +76,8 @@ async def read_booking(
 ) -> BookingWithPayments:
     """A booking and every attempt to pay it. Somebody else's booking does not exist for a customer."""
     found = await read_booking.use_case(booking_id_of(booking_id), request.user)
-    return BookingWithPayments.telling(found.booking, found.payments, read_booking.links, read_booking.now())
+    page = _checkout_url(request.user, read_booking.links, found.booking)
+    return BookingWithPayments.telling(found.booking, found.payments, page, read_booking.now())
 
 
 @post(
@@ -91,4 +95,9 @@ async def cancel_booking(
     Money that still comes for a canceled booking is kept, and put before a person.
     """
     booking = await cancel_booking.use_case(Cancellation(by=request.user, booking_id=booking_id_of(booking_id)))
-    return BookingAnswer.of(booking, cancel_booking.links)
+    return BookingAnswer.of(booking, _checkout_url(request.user, cancel_booking.links, booking))
+
+
+def _checkout_url(by: Principal, links: Links, booking: Booking) -> str | None:
+    """The booking's page, for callers who may open checkouts anyway: whoever holds its address can."""
+    return links.checkout_url(booking.id) if by.may(Operation.OPEN_CHECKOUT) else None

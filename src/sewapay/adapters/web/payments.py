@@ -15,6 +15,7 @@ from sewapay.application.open_checkout import CheckoutRequest, OpenCheckout
 from sewapay.application.queries import ListPayments, ReadPayment, ReadTimeline
 from sewapay.application.storage import PaymentFilter
 from sewapay.application.verify_payment import Verification, VerifyPayment
+from sewapay.domain.booking import BookingStatus
 from sewapay.domain.identifiers import BookingId, GatewayName
 from sewapay.domain.payment import PaymentStatus
 
@@ -58,7 +59,7 @@ async def open_payment(
             return_url=data.return_url,
         )
     )
-    answer = PaymentAnswer.of(opened.payment, open_checkout.now())
+    answer = PaymentAnswer.of(opened.payment, open_checkout.now(), BookingStatus.PENDING)  # no other is opened
     headers = {"Location": f"/v1/payments/{opened.payment.id}"}
     return Response(answer, status_code=201 if opened.is_new else 200, headers=headers)
 
@@ -76,7 +77,7 @@ async def list_payments(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> PaymentList:
-    """Payments, newest first: a customer's own, everyone's for staff and services."""
+    """Payments, newest first: a customer's own, everyone's for staff and services. `next_step` is not in lists."""
     wanted = PaymentFilter(
         booking_id=None if booking_id is None else BookingId(booking_id),
         status=status,
@@ -87,7 +88,7 @@ async def list_payments(
     )
     found, next_cursor = await list_payments.use_case(wanted, page_of(cursor, limit), request.user)
     now = list_payments.now()
-    return PaymentList([PaymentAnswer.of(payment, now) for payment in found], next_cursor)
+    return PaymentList([PaymentAnswer.of(payment, now, None) for payment in found], next_cursor)
 
 
 @get(
@@ -101,7 +102,7 @@ async def read_payment(
 ) -> PaymentAnswer:
     """A payment as it is stored; no gateway is asked."""
     found = await read_payment.use_case(payment_id_of(payment_id), request.user)
-    return PaymentAnswer.of(found.payment, read_payment.now())
+    return PaymentAnswer.of(found.payment, read_payment.now(), found.booking.status)
 
 
 @get(
@@ -134,4 +135,4 @@ async def verify_payment(
     """
     verification = Verification(by=request.user, payment=payment_id_of(payment_id), even_if_settled=True)
     verified = await verify_payment.use_case(verification)
-    return PaymentAnswer.of(verified.payment, verify_payment.now())
+    return PaymentAnswer.of(verified.payment, verify_payment.now(), verified.booking.status)

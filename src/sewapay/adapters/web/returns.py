@@ -26,7 +26,9 @@ from sewapay.application.access import Principal, Role
 from sewapay.application.errors import CheckoutInProgress, GatewayError, StillBeingChecked
 from sewapay.application.open_checkout import CheckoutRequest
 from sewapay.application.ports import Authenticity, ReturnMessage
-from sewapay.application.verify_payment import Verification
+from sewapay.application.queries import PaymentAndBooking
+from sewapay.application.verify_payment import Verification, Verified
+from sewapay.domain.booking import Booking, BookingStatus
 from sewapay.domain.errors import BookingAlreadyPaid, BookingIsCanceled
 from sewapay.domain.identifiers import PaymentId
 from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle, ReturnTo
@@ -36,7 +38,10 @@ __all__ = ["come_back", "try_again"]
 PATIENCE_SECONDS: Final = 13
 RENEWED_AFTER: Final = {"checking": 5, "open": 10}
 _TO_TRY_AGAIN: Final = frozenset({PaymentStatus.CANCELED, PaymentStatus.EXPIRED, PaymentStatus.FAILED})
+_TO_PAY: Final = _TO_TRY_AGAIN | {PaymentStatus.OPEN}
 _LOG: Any = structlog.get_logger("sewapay.web")
+
+_Found = Verified | PaymentAndBooking
 
 
 @route(
@@ -54,14 +59,14 @@ async def come_back(request: ApiRequest, payment_id: FromPath[str], returns: Nam
     wanted = payment_id_of(payment_id)
     brought = await _brought(request)
     if brought is not None:
-        payment = await _verified(returns, wanted)
+        payment = (await _verified(returns, wanted)).payment
         _note_differences(returns, payment, brought)
         return see_other(_onward(payment) or f"/return/{payment.id}/")
-    payment = (await returns.read_payment(wanted, None)).payment
-    if payment.is_undecided:
-        payment = await _verified(returns, wanted)
-    onward = _onward(payment)
-    return see_other(onward) if onward else _shown(returns, payment, _language(request))
+    found: _Found = await returns.read_payment(wanted, None)
+    if found.payment.is_undecided:
+        found = await _verified(returns, wanted)
+    onward = _onward(found.payment)
+    return see_other(onward) if onward else _shown(returns, found, _language(request))
 
 
 @post("/return/{payment_id:str}/again", status_code=200, include_in_schema=False)
@@ -98,13 +103,13 @@ async def _brought(request: ApiRequest) -> tuple[tuple[str, str], ...] | None:
     return (*pairs_of(query), *pairs_of(form)) if query or form else None
 
 
-async def _verified(returns: Returns, payment_id: PaymentId) -> Payment:
-    """The payment after a look, or as it was stored when the look takes longer than a person waits."""
+async def _verified(returns: Returns, payment_id: PaymentId) -> _Found:
+    """Payment and booking after a look, or as they were stored when the look takes longer than a person waits."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return (await returns.verify_payment(Verification(by=None, payment=payment_id))).payment
+            return await returns.verify_payment(Verification(by=None, payment=payment_id))
     except TimeoutError:
-        return (await returns.read_payment(payment_id, None)).payment
+        return await returns.read_payment(payment_id, None)
 
 
 def _note_differences(returns: Returns, payment: Payment, brought: tuple[tuple[str, str], ...]) -> None:
@@ -146,19 +151,21 @@ def _with_query(return_to: ReturnTo, query: str) -> str:
     return urlunsplit(parts._replace(query=joined))
 
 
-def _shown(returns: Returns, payment: Payment, language: Language) -> Response[str]:
+def _shown(returns: Returns, found: _Found, language: Language) -> Response[str]:
     """How the payment stands, in one sentence, and what can be done."""
-    pages = returns.pages
+    pages, payment = returns.pages, found.payment
     shop = None if payment.return_to is None else f"{origin_of(payment.return_to.url)}/"
     reference = payment.order_reference
     if payment.outcome_unknown:
         return pages.state("checking", language, refresh=RENEWED_AFTER["checking"], reference=reference, shop=shop)
+    if ended := _nothing_left_to_pay(payment, found.booking):
+        return pages.state(ended, language, reference=reference, shop=shop)
     if payment.status in _TO_TRY_AGAIN:
         return pages.state(payment.status, language, reference=reference, try_again=_again(payment), shop=shop)
     if payment.has_live_link(returns.clock.now()):
         link, renewed = payment.next_step, RENEWED_AFTER["open"]
         return pages.state("open", language, refresh=renewed, reference=reference, continue_with=link, shop=shop)
-    if payment.surplus:
+    if payment.surplus and payment.status is not PaymentStatus.REFUNDED:
         return pages.state("surplus", language, reference=reference, shop=shop)
     state = {
         PaymentStatus.COMPLETED: "paid",
@@ -167,6 +174,15 @@ def _shown(returns: Returns, payment: Payment, language: Language) -> Response[s
         PaymentStatus.UNDER_REVIEW: "review",
     }.get(payment.status, "checking")
     return pages.state(state, language, refresh=RENEWED_AFTER.get(state), reference=reference, shop=shop)
+
+
+def _nothing_left_to_pay(payment: Payment, booking: Booking) -> str | None:
+    """How the booking ended, where the page would otherwise offer to pay it; what may be paid already is told first."""
+    if payment.money_was_seen or payment.status not in _TO_PAY:
+        return None
+    if booking.status is BookingStatus.CANCELED:
+        return "booking_canceled"
+    return "paid" if booking.settled_by not in (None, payment.id) else None
 
 
 def _again(payment: Payment) -> str:

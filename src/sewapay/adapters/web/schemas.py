@@ -10,7 +10,6 @@ from typing import Annotated, Literal, Self
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
-from sewapay.adapters.web.links import Links
 from sewapay.application.ports import CheckoutKind, PaymentGateway, RefundKind
 from sewapay.application.timeline import TimelineItem
 from sewapay.domain.booking import Booking, BookingStatus
@@ -143,7 +142,11 @@ class CustomerAnswer(Struct, frozen=True):
 
 
 class BookingAnswer(Struct, frozen=True):
-    """A booking. `checkout_url` is our page where whoever holds the address can pay it."""
+    """A booking.
+
+    `checkout_url` is our page where whoever holds the address can pay it; null for a key that may not open checkouts
+    (whoever registers a booking is told it all the same).
+    """
 
     id: int
     customer: CustomerAnswer
@@ -154,10 +157,10 @@ class BookingAnswer(Struct, frozen=True):
     status: BookingStatus
     settled_by: str | None
     registered_at: datetime
-    checkout_url: str
+    checkout_url: str | None
 
     @classmethod
-    def of(cls, booking: Booking, links: Links) -> Self:
+    def of(cls, booking: Booking, checkout_url: str | None) -> Self:
         """The booking as it is shown."""
         who = booking.customer
         return cls(
@@ -170,7 +173,7 @@ class BookingAnswer(Struct, frozen=True):
             status=booking.status,
             settled_by=booking.settled_by,
             registered_at=booking.registered_at,
-            checkout_url=links.checkout_url(booking.id),
+            checkout_url=checkout_url,
         )
 
 
@@ -196,7 +199,8 @@ def _step(step: NextStep) -> RedirectStep | PostFormStep:
 class PaymentAnswer(Struct, frozen=True):
     """One attempt to pay a booking.
 
-    `next_step` is there while the customer can still use the link. `outcome_unknown`: we asked the gateway and got no
+    `next_step` is there while the customer can still use the link and the booking waits for its payment; lists leave it
+    out. `outcome_unknown`: we asked the gateway and got no
     usable answer; `status` is the last one known, and we ask again at `next_check_at`.
     """
 
@@ -225,9 +229,9 @@ class PaymentAnswer(Struct, frozen=True):
     next_check_at: datetime | None
 
     @classmethod
-    def of(cls, payment: Payment, now: datetime) -> Self:
-        """The payment as it is shown at `now`."""
-        shows_link = payment.next_step is not None and payment.has_live_link(now)
+    def of(cls, payment: Payment, now: datetime, booking: BookingStatus | None) -> Self:
+        """The payment as it is shown at `now`; without its booking's status, or when that one is settled, no link."""
+        step = payment.next_step if booking is BookingStatus.PENDING and payment.has_live_link(now) else None
         return cls(
             id=payment.id,
             booking_id=payment.booking_id,
@@ -247,7 +251,7 @@ class PaymentAnswer(Struct, frozen=True):
             order_reference=payment.order_reference,
             gateway_reference=payment.gateway_reference,
             transaction_id=payment.transaction_id,
-            next_step=_step(payment.next_step) if shows_link and payment.next_step is not None else None,
+            next_step=None if step is None else _step(step),
             expires_at=payment.expires_at,
             created_at=payment.created_at,
             paid_at=payment.paid_at,
@@ -261,10 +265,10 @@ class BookingWithPayments(BookingAnswer, frozen=True):
     payments: list[PaymentAnswer]
 
     @classmethod
-    def telling(cls, booking: Booking, payments: Iterable[Payment], links: Links, now: datetime) -> Self:
+    def telling(cls, booking: Booking, payments: Iterable[Payment], checkout_url: str | None, now: datetime) -> Self:
         """The booking as it is shown at `now`."""
-        shown = asdict(BookingAnswer.of(booking, links))
-        return cls(**shown, payments=[PaymentAnswer.of(payment, now) for payment in payments])
+        shown = asdict(BookingAnswer.of(booking, checkout_url))
+        return cls(**shown, payments=[PaymentAnswer.of(payment, now, booking.status) for payment in payments])
 
 
 class BookingList(Struct, frozen=True):

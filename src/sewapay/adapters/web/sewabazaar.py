@@ -175,8 +175,8 @@ def _initiation(payment: Payment, desk: Desk[OpenCheckout]) -> Initiation:
 
 def _outcome(verified: Verified) -> CallbackSuccess | CallbackFailure:
     payment, booking = verified.payment, verified.booking
-    settled_it = booking.settled_by == payment.id and payment.status is not PaymentStatus.REFUNDED
-    if settled_it or payment.surplus:
+    has_arrived = booking.settled_by == payment.id or payment.surplus
+    if has_arrived and payment.status is not PaymentStatus.REFUNDED:
         return CallbackSuccess(
             success=True,
             payment_id=payment.id,
