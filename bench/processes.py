@@ -214,9 +214,7 @@ def service(database_url: str, khalti: Khalti, *, workers: int, folder: Path) ->
             log = folder / f"service-{port}.log"
             with log.open("wb") as output:
                 migrate = [program, "migrate"]  # as in production, by a process of its own
-                subprocess.run(
-                    migrate, env=environment, cwd=folder, stdout=output, stderr=output, timeout=60, check=True
-                )
+                subprocess.run(migrate, env=environment, cwd=folder, stdout=output, stderr=output, timeout=60)
                 process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
             started = Service(process, port, workers)
             if _is_ready(started, log):

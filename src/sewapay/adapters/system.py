@@ -12,6 +12,7 @@ from sewapay.domain.identifiers import OrderReference, PaymentId
 __all__ = ["RandomIds", "SystemClock"]
 
 _REFERENCE_ALPHABET: Final = string.ascii_uppercase + string.digits
+_FAIR: Final = 252  # 7 * 36: bytes from here on would favour the first letters
 
 
 class SystemClock:
@@ -35,7 +36,10 @@ class RandomIds:
 
     def order_reference(self) -> OrderReference:
         """Twenty random characters of `A-Z 0-9`."""
-        return OrderReference("".join(secrets.choice(_REFERENCE_ALPHABET) for _ in range(20)))
+        picked = ""
+        while len(picked) < 20:
+            picked += "".join(_REFERENCE_ALPHABET[byte % 36] for byte in secrets.token_bytes(24) if byte < _FAIR)
+        return OrderReference(picked[:20])
 
     def secret(self) -> str:
         """256 random bits as 43 URL-safe characters."""

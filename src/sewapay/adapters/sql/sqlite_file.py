@@ -15,7 +15,7 @@ from sewapay.application.errors import StoreUnavailable
 
 __all__ = ["READING", "WRITING", "SqliteFile", "connect_to_file"]
 
-EVERYWHERE: Final = ("PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF", "PRAGMA cache_size=-8192")
+EVERYWHERE: Final = ("PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF", "PRAGMA cache_size=-4096")
 # A commit is on the disk when it returns (sqlite.org/pragma.html#pragma_synchronous); on macOS only with fullfsync.
 WITH_A_LOG: Final = "PRAGMA journal_mode=WAL"
 WRITING: Final = (
@@ -25,7 +25,7 @@ WRITING: Final = (
     "PRAGMA checkpoint_fullfsync=ON",
     "PRAGMA journal_size_limit=67108864",
 )
-READING: Final = ("PRAGMA query_only=ON",)
+READING: Final = ("PRAGMA query_only=ON", "PRAGMA cache_size=-2048")
 
 _DIALECT: Final = SQLiteDialect_pysqlite(json_serializer=to_json, json_deserializer=from_json)
 _HEALTHY: Final = frozenset({"SQLITE_BUSY", "SQLITE_FULL"})  # the connection is as good as before
