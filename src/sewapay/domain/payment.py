@@ -140,6 +140,16 @@ class Payment:
         """Whether a customer could have been given its link at all."""
         return self.next_step is not None or self.gateway_reference is not None
 
+    @property
+    def holds_surplus(self) -> bool:
+        """Whether it is money that came beside the payment that settled the booking, and was not given back yet."""
+        return self.surplus and self.status is not PaymentStatus.REFUNDED
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a person should look: under review, surplus that is still here, or an outcome that is not known."""
+        return self.status is PaymentStatus.UNDER_REVIEW or self.holds_surplus or self.outcome_unknown
+
     def has_live_link(self, at: datetime) -> bool:
         """Whether its checkout can still be given to the customer."""
         if self.status is not PaymentStatus.OPEN or self.next_step is None:

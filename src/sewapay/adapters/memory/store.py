@@ -22,7 +22,7 @@ from sewapay.domain.booking import Booking
 from sewapay.domain.events import Event
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, PaymentId
 from sewapay.domain.observation import Evidence
-from sewapay.domain.payment import Payment, PaymentStatus
+from sewapay.domain.payment import Payment
 
 __all__ = ["MemoryStore"]
 
@@ -160,11 +160,6 @@ class _Payments:
         )
 
     def _is(self, payment: Payment, wanted: PaymentFilter) -> bool:
-        needs_attention = (
-            payment.status is PaymentStatus.UNDER_REVIEW
-            or (payment.surplus and payment.status is not PaymentStatus.REFUNDED)
-            or payment.outcome_unknown
-        )
         return (
             wanted.customer_id in (None, self.facts.bookings[payment.booking_id].customer.id)
             and wanted.booking_id in (None, payment.booking_id)
@@ -172,7 +167,7 @@ class _Payments:
             and wanted.gateway in (None, payment.gateway)
             and (wanted.created_from is None or payment.created_at >= wanted.created_from)
             and (wanted.created_to is None or payment.created_at < wanted.created_to)
-            and wanted.needs_attention in (None, needs_attention)
+            and wanted.needs_attention in (None, payment.needs_attention)
         )
 
     def _put(self, payment: Payment) -> Payment:

@@ -1,8 +1,8 @@
 """Database addresses, read once. The driver is ours to choose, so the known ways to name one all work.
 
-sqlite:///sewapay.db             a file, relative to the working directory
-sqlite:////var/lib/sewapay.db    a file, absolute
-postgresql://user:password@host:5432/name?sslmode=require
+    sqlite:///sewapay.db             a file, relative to the working directory
+    sqlite:////var/lib/sewapay.db    a file, absolute
+    postgresql://user:password@host:5432/name?sslmode=require
 """
 
 from collections.abc import Mapping

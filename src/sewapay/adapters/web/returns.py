@@ -165,7 +165,7 @@ def _shown(returns: Returns, found: _Found, language: Language) -> Response[str]
     if payment.has_live_link(returns.clock.now()):
         link, renewed = payment.next_step, RENEWED_AFTER["open"]
         return pages.state("open", language, refresh=renewed, reference=reference, continue_with=link, shop=shop)
-    if payment.surplus and payment.status is not PaymentStatus.REFUNDED:
+    if payment.holds_surplus:
         return pages.state("surplus", language, reference=reference, shop=shop)
     state = {
         PaymentStatus.COMPLETED: "paid",
