@@ -110,6 +110,6 @@ $(STAMP): requirements.lock pyproject.toml
 		"$$found" -m venv --clear $(VENV); \
 	fi; \
 	echo "installing into $(VENV) (once; a minute or two) ..."; \
-	$(PIP) install -qq --require-hashes -r requirements.lock; \
+	$(PIP) install -qq --require-hashes --no-deps -r requirements.lock; \
 	$(PIP) install -qq --no-deps --no-build-isolation -e .; \
 	pwd -P > $(STAMP)
