@@ -639,7 +639,7 @@ class TestProcess:
 
     async def test_a_second_payment_that_was_given_back_says_so(self, client: httpx.AsyncClient, shop: Shop) -> None:
         payment = await given_a_surplus_payment(shop)
-        shop.gateway.refunds(payment)
+        shop.gateway.merchant_refunds(payment)
         await shop.when_it_is_verified(payment, even_if_settled=True)
 
         answer = await process(client, shop, await shop.stored_booking(payment.booking_id), payment.gateway_reference)
@@ -662,7 +662,7 @@ class TestProcess:
 
     async def test_a_payment_that_was_given_back_says_so(self, client: httpx.AsyncClient, shop: Shop) -> None:
         paid = await shop.given_a_paid_booking()
-        shop.gateway.refunds(paid.payment)
+        shop.gateway.merchant_refunds(paid.payment)
         await shop.when_it_is_verified(paid.payment, even_if_settled=True)
 
         answer = await process(client, shop, paid.booking, paid.payment.gateway_reference)

@@ -217,7 +217,7 @@ async def test_verification_notices_what_was_done_in_the_gateways_own_panel(
     client: httpx.AsyncClient, shop: Shop
 ) -> None:
     paid = await shop.given_a_paid_booking()
-    shop.gateway.refunds(paid.payment)
+    shop.gateway.merchant_refunds(paid.payment)
 
     answer = await client.post(f"/v1/payments/{paid.payment.id}/verification", headers=shop.as_staff())
 
@@ -315,7 +315,7 @@ async def test_gateways_say_what_they_can_do(client: httpx.AsyncClient, shop: Sh
                 "environment": "sandbox",
                 "checkout": "redirect",
                 "signed_return": False,
-                "refunds": "none",
+                "refunds": "partial",
                 "least_amount": 1000,
                 "greatest_amount": None,
                 "currency": "NPR",

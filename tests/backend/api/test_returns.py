@@ -96,7 +96,7 @@ class TestOnward:
         payment = await given_a_khalti_payment(shop)
         shop.gateway.customer_pays(payment)
         await shop.when_it_is_verified(payment)
-        shop.gateway.refunds(payment)
+        shop.gateway.merchant_refunds(payment)
         await shop.when_it_is_verified(payment, even_if_settled=True)
 
         _, query = sent_to(await client.get(f"/return/{payment.id}/"))
@@ -409,7 +409,7 @@ class TestResultPage:
 
     async def test_surplus_money_that_was_given_back_is_said_to_be(self, client: httpx.AsyncClient, shop: Shop) -> None:
         payment = await given_a_surplus_payment(shop)
-        shop.gateway.refunds(payment)
+        shop.gateway.merchant_refunds(payment)
         await shop.when_it_is_verified(payment, even_if_settled=True)
 
         page = await client.get(f"/return/{payment.id}/")

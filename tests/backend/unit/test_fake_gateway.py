@@ -16,9 +16,10 @@ from sewapay.application.errors import (
     NothingSent,
     OutcomeUnknown,
     ProtocolError,
+    RefundRefused,
     UnusableSetting,
 )
-from sewapay.application.ports import Order, Payer, ReturnMessage, Urls
+from sewapay.application.ports import Order, Payer, RefundKind, RefundOrder, ReturnMessage, Urls
 from sewapay.domain.checkout import Redirect
 from sewapay.domain.identifiers import BookingId, GatewayName, OrderReference, PaymentId
 from sewapay.domain.money import Money
@@ -34,6 +35,8 @@ ORDER = Order(
     title="House cleaning",
 )
 OPEN = evolve(ORDER, gateway_reference="fake_7Q2M9X4KD8ZT1B6VHR3C")
+PAID = evolve(OPEN, transaction_id="fake_t_7Q2M9X4KD8ZT1B6VHR3C")
+ALL = RefundOrder(amount=Money(113000), is_all=True)
 
 
 @pytest.fixture
@@ -41,8 +44,25 @@ def gateway() -> FakeGateway:
     return FakeGateway()
 
 
+@pytest.fixture
+async def paid() -> FakeGateway:
+    gateway = FakeGateway()
+    await gateway.open_checkout(ORDER, URLS, Payer())
+    gateway.customer_pays(ORDER.reference)
+    return gateway
+
+
 async def reported(gateway: FakeGateway) -> Reported:
     return (await gateway.look_up(OPEN)).reported
+
+
+def part(paisa: int) -> RefundOrder:
+    return RefundOrder(amount=Money(paisa), is_all=False)
+
+
+def given_back(gateway: FakeGateway) -> list[int]:
+    [payment] = gateway.payments.values()
+    return [amount.paisa for amount in payment.given_back]
 
 
 async def test_a_checkout_leads_straight_back(gateway: FakeGateway) -> None:
@@ -88,8 +108,8 @@ async def test_each_script_is_what_a_look_up_says(gateway: FakeGateway) -> None:
         (gateway.link_expires, Reported.EXPIRED),
         (gateway.fails, Reported.FAILED),
         (gateway.customer_pays, Reported.COMPLETED),
-        (lambda key: gateway.refunds(key, partly=True), Reported.PARTIALLY_REFUNDED),
-        (gateway.refunds, Reported.REFUNDED),
+        (lambda key: gateway.merchant_refunds(key, partly=True), Reported.PARTIALLY_REFUNDED),
+        (gateway.merchant_refunds, Reported.REFUNDED),
         (lambda key: gateway.says(key, "Ambiguous"), Reported.UNKNOWN),
         (gateway.forgets, Reported.NOT_FOUND),
     ]
@@ -156,6 +176,113 @@ async def test_a_held_answer_is_old_when_it_leaves(gateway: FakeGateway) -> None
 
     assert (await held).reported is Reported.INITIATED
     assert await reported(gateway) is Reported.COMPLETED
+
+
+async def test_refunds_add_up_and_a_look_up_tells_how_far(paid: FakeGateway) -> None:
+    await paid.refund(PAID, part(13000))
+    partly = await paid.look_up(OPEN)
+
+    await paid.refund(PAID, part(100000))
+
+    wholly = await paid.look_up(OPEN)
+    assert (partly.reported, partly.refunded, partly.amount) == (Reported.PARTIALLY_REFUNDED, False, Money(113000))
+    assert (wholly.reported, wholly.refunded, wholly.amount) == (Reported.REFUNDED, True, Money(113000))
+    assert (given_back(paid), paid.refunded) == ([13000, 100000], 2)
+
+
+@pytest.mark.fault("F62")
+async def test_more_than_was_paid_is_not_given_back(paid: FakeGateway) -> None:
+    paid.merchant_refunds(ORDER.reference, Money(13000))
+
+    for wanted in (part(100001), part(0)):
+        with pytest.raises(RefundRefused):
+            await paid.refund(PAID, wanted)
+    await paid.refund(PAID, ALL)
+    with pytest.raises(RefundRefused):
+        await paid.refund(PAID, ALL)
+
+    assert (given_back(paid), paid.refunded) == ([13000, 100000], 4)
+
+
+@pytest.mark.fault("F62")
+async def test_only_what_was_paid_is_given_back_and_by_its_transaction(gateway: FakeGateway) -> None:
+    await gateway.open_checkout(ORDER, URLS, Payer())
+    with pytest.raises(RefundRefused):
+        await gateway.refund(PAID, ALL)
+    gateway.customer_pays(ORDER.reference)
+
+    for order in (OPEN, evolve(PAID, transaction_id="another")):
+        with pytest.raises(RefundRefused):
+            await gateway.refund(order, ALL)
+
+    assert given_back(gateway) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "went_back", "arrived"),
+    [
+        (FakeGateway.goes_silent, OutcomeUnknown, [113000], 1),
+        (FakeGateway.talks_nonsense, ProtocolError, [113000], 1),
+        (FakeGateway.loses_refund_answers, OutcomeUnknown, [113000], 1),
+        (FakeGateway.loses_refunds, OutcomeUnknown, [], 1),
+        (FakeGateway.refuses_refunds, RefundRefused, [], 1),
+        (FakeGateway.refuses_key, KeyRefused, [], 1),
+        (FakeGateway.refuses_connections, NothingSent, [], 0),
+    ],
+)
+async def test_each_fault_says_what_became_of_a_refund(
+    paid: FakeGateway,
+    fault: Callable[[FakeGateway], None],
+    error: type[GatewayError],
+    went_back: list[int],
+    arrived: int,
+) -> None:
+    fault(paid)
+
+    with pytest.raises(GatewayError) as raised:
+        await paid.refund(PAID, ALL)
+
+    assert type(raised.value) is error
+    assert (given_back(paid), paid.refunded) == (went_back, arrived)
+
+
+@pytest.mark.parametrize(
+    "fault", [FakeGateway.loses_refund_answers, FakeGateway.loses_refunds, FakeGateway.refuses_refunds]
+)
+async def test_a_fault_of_refunds_leaves_everything_else_alone(
+    gateway: FakeGateway, fault: Callable[[FakeGateway], None]
+) -> None:
+    fault(gateway)
+
+    await gateway.open_checkout(ORDER, URLS, Payer())
+
+    assert await reported(gateway) is Reported.INITIATED
+
+
+@pytest.mark.fault("F65")
+async def test_a_look_up_may_lag_behind_a_refund(paid: FakeGateway) -> None:
+    paid.lags_refunds(2)
+
+    await paid.refund(PAID, ALL)
+
+    seen = [await reported(paid) for _ in range(3)]
+    assert seen == [Reported.COMPLETED, Reported.COMPLETED, Reported.REFUNDED]
+    with pytest.raises(RefundRefused):
+        await paid.refund(PAID, ALL)
+
+
+async def test_it_can_be_one_that_gives_nothing_back(gateway: FakeGateway) -> None:
+    gateway.capabilities = evolve(gateway.capabilities, refunds=RefundKind.NONE)
+
+    assert gateway.refunds is None
+
+
+async def test_customers_who_always_pay_can_be_refunded_even_after_a_restart() -> None:
+    gateway = FakeGateway(pays=Pays.ALWAYS)
+
+    await gateway.refund(PAID, ALL)
+
+    assert await reported(gateway) is Reported.REFUNDED
 
 
 async def test_customers_who_always_pay_need_no_script_not_even_after_a_restart() -> None:

@@ -23,9 +23,18 @@ from sewapay.application.errors import (
     KeyRefused,
     OutcomeUnknown,
     ProtocolError,
+    RefundRefused,
     UnusableSetting,
 )
-from sewapay.application.ports import Authenticity, Order, Payer, ReturnMessage, Urls
+from sewapay.application.ports import (
+    Authenticity,
+    Order,
+    Payer,
+    RefundKind,
+    RefundOrder,
+    ReturnMessage,
+    Urls,
+)
 from sewapay.domain.checkout import Checkout, Redirect
 from sewapay.domain.identifiers import BookingId, Environment, OrderReference, PaymentId
 from sewapay.domain.money import Money
@@ -122,6 +131,37 @@ def test_a_long_title_is_cut_and_nepali_survives() -> None:
 
 def test_a_look_up_names_the_pidx_and_nothing_else() -> None:
     assert protocol.lookup_body(PIDX) == b'{"pidx":"HT6o6PEZRWFJ5ygavzHWd5"}'
+
+
+@pytest.mark.fault("F67")
+@pytest.mark.parametrize(
+    ("paisa", "is_all", "body"),
+    [
+        (113000, True, b"{}"),
+        (113000, False, b'{"amount":113000}'),
+        (5050, False, b'{"amount":5050}'),
+        (1, False, b'{"amount":1}'),
+    ],
+)
+def test_a_refund_asks_for_all_by_nothing_and_for_a_part_by_whole_paisa(paisa: int, is_all: bool, body: bytes) -> None:
+    assert protocol.refund_body(RefundOrder(amount=Money(paisa), is_all=is_all)) == body
+
+
+@pytest.mark.parametrize(
+    ("transaction_id", "path"),
+    [
+        ("GFq9PFS7b2iYvL8Lir9oXe", "/merchant-transaction/GFq9PFS7b2iYvL8Lir9oXe/refund/"),
+        ("a/../b?c=d#e%2F", "/merchant-transaction/a%2F..%2Fb%3Fc%3Dd%23e%252F/refund/"),
+    ],
+)
+def test_a_refund_is_asked_for_by_transaction_id(transaction_id: str, path: str) -> None:
+    assert protocol.refund_path(transaction_id) == path
+
+
+@pytest.mark.parametrize("transaction_id", ["", ".", "..", "a b", "नेपाल", "x" * 129, "a\x00"])
+def test_an_id_that_would_name_another_path_is_not_sent(transaction_id: str) -> None:
+    with pytest.raises(RefundRefused):
+        protocol.refund_path(transaction_id)
 
 
 # --- answers to initiate ----------------------------------------------------------------------------------------------
@@ -289,6 +329,91 @@ def test_a_refusal_repeats_nothing_private() -> None:
     assert "customer_info" in told
     for private in ("6879", "Sita", "khalti.com", "9800000001", "fourth"):
         assert private not in told
+
+
+# --- answers to a refund ----------------------------------------------------------------------------------------------
+
+
+def test_the_documented_yes_is_handed_on_in_khaltis_word() -> None:
+    assert protocol.read_refund(documented("refund-success")) == "Transaction refund successful."
+
+
+@pytest.mark.fault("F62")
+@pytest.mark.fault("F65")
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 422])
+def test_a_refund_that_is_refused_gives_khaltis_reason(status: int) -> None:
+    body = {"detail": "Transaction has already been refunded.", "error_key": "validation_error"}
+
+    with pytest.raises(RefundRefused) as refused:
+        protocol.read_refund(answer(body, status))
+
+    assert str(refused.value) == "Khalti refused the refund: detail: Transaction has already been refunded."
+
+
+def test_a_refused_refund_repeats_nothing_private() -> None:
+    body = {
+        "detail": ['Key live_secret_key_68791341fdd94846a146f0457ff7b455, wallet 9800000001 of "Sita Sharma"'],
+        "mobile": ["9800000001 is not Sita's"],
+    }
+
+    with pytest.raises(RefundRefused) as refused:
+        protocol.read_refund(answer(body, 400))
+
+    told = str(refused.value)
+    assert "mobile" in told
+    for private in ("6879", "Sita", "9800000001"):
+        assert private not in told
+
+
+@pytest.mark.fault("F06")
+@pytest.mark.parametrize("name", ["error-invalid-token", "error-no-credentials"])
+def test_a_refund_with_a_refused_key_is_told_apart(name: str) -> None:
+    with pytest.raises(KeyRefused, match="KHALTI_SECRET_KEY"):
+        protocol.read_refund(documented(name))
+
+
+@pytest.mark.fault("F64")
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_an_overloaded_or_broken_khalti_may_have_refunded_or_not(status: int) -> None:
+    with pytest.raises(OutcomeUnknown) as unknown:
+        protocol.read_refund(answer({"detail": "Transaction refund successful."}, status))
+
+    assert type(unknown.value) is OutcomeUnknown
+
+
+@pytest.mark.fault("F41")
+@pytest.mark.parametrize(
+    ("body", "status", "content_type"),
+    [
+        (b"{}", 200, "application/json"),
+        (b'{"detail": ""}', 200, "application/json"),
+        (b'{"detail": " \\u200b"}', 200, "application/json"),
+        (b'{"detail": true}', 200, "application/json"),
+        (b'{"detail": ["Transaction refund successful."]}', 200, "application/json"),
+        (b'{"detail": "Transaction refund successful."', 200, "application/json"),
+        (b'{"detail": "no", "detail": "Transaction refund successful."}', 200, "application/json"),
+        (b'"Transaction refund successful."', 200, "application/json"),
+        (b"", 200, "application/json"),
+        (b'{"detail": "Transaction refund successful."}', 200, "text/html"),
+        (b'{"detail": "Transaction refund successful."}', 202, "application/json"),
+        (b'{"detail": "Transaction refund successful."}', 302, "application/json"),
+        (b'{"detail": "Transaction refund successful."}', 405, "application/json"),
+        (b"<h1>Bad Request</h1>", 400, "text/html"),
+        (b"<h1>Not Found</h1>", 404, "text/html; charset=utf-8"),
+        (b"[]", 400, "application/json"),
+    ],
+)
+def test_whatever_else_answers_a_refund_is_neither_yes_nor_no(body: bytes, status: int, content_type: str) -> None:
+    with pytest.raises(ProtocolError):
+        protocol.read_refund(raw(body, status, content_type))
+
+
+def test_khaltis_yes_is_short_and_without_numbers_of_persons() -> None:
+    said = protocol.read_refund(answer({"detail": "Refunded to 9800000001\x00 " + "as asked " * 40}))
+
+    assert len(said) <= 64
+    assert said.isprintable()
+    assert "9800000001" not in said
 
 
 # --- answers to a look-up ---------------------------------------------------------------------------------------------
@@ -548,6 +673,20 @@ def test_no_body_opens_a_checkout_that_leads_elsewhere(content: bytes, status: i
     assert 200 <= status < 300
 
 
+@pytest.mark.fault("F41")
+@given(BODIES, STATUSES, st.sampled_from(["application/json", "text/html"]) | st.text())
+def test_no_body_is_a_yes_to_a_refund_unless_it_says_so(content: bytes, status: int, content_type: str) -> None:
+    try:
+        said = protocol.read_refund(raw(content, status, content_type))
+    except GatewayError:
+        return
+
+    assert status == 200
+    assert isinstance(json.loads(content)["detail"], str)
+    assert 1 <= len(said) <= 64
+    assert said.isprintable()
+
+
 # --- the browser's return ---------------------------------------------------------------------------------------------
 
 
@@ -608,7 +747,7 @@ def test_nothing_set_means_the_sandbox_without_a_key() -> None:
 
 
 def test_blank_variables_count_as_left_out() -> None:
-    names = ("SECRET_KEY", "PUBLIC_KEY", "BASE_URL", "GREATEST_AMOUNT", "DEADLINE_SECONDS")
+    names = ("SECRET_KEY", "PUBLIC_KEY", "BASE_URL", "REFUND_URL", "GREATEST_AMOUNT", "DEADLINE_SECONDS")
 
     assert read_config({f"KHALTI_{name}": " " for name in names}) == read_config({})
 
@@ -630,6 +769,46 @@ def test_the_environment_follows_from_the_host(address: str, text: str, environm
     base_url = read_config({"KHALTI_BASE_URL": address}).base_url
 
     assert (base_url.text, base_url.environment) == (text, environment)
+
+
+@pytest.mark.parametrize(
+    ("variables", "text"),
+    [
+        ({}, "https://dev.khalti.com/api"),
+        (LIVE, "https://khalti.com/api"),
+        ({"KHALTI_BASE_URL": "http://127.0.0.1:8901/api/v2/"}, "http://127.0.0.1:8901/api"),
+        ({"KHALTI_BASE_URL": "http://127.0.0.1:8901/stand-in"}, "http://127.0.0.1:8901/stand-in"),
+        ({"KHALTI_REFUND_URL": "https://dev.khalti.com/api/v2/epayment/"}, "https://dev.khalti.com/api/v2/epayment"),
+        ({**LIVE, "KHALTI_REFUND_URL": "https://khalti.com/api/v2"}, "https://khalti.com/api/v2"),
+    ],
+)
+def test_refunds_are_asked_for_below_the_base_without_its_version_unless_said(
+    variables: Mapping[str, str], text: str
+) -> None:
+    config = read_config(variables)
+
+    assert config.refund_url.text == text
+    assert config.refund_url.environment is config.base_url.environment
+
+
+@pytest.mark.fault("F96")
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"KHALTI_REFUND_URL": "https://khalti.com/api"},
+        {**LIVE, "KHALTI_REFUND_URL": "https://dev.khalti.com/api"},
+        {**LIVE, "KHALTI_REFUND_URL": "https://khalti.com.evil.example/api"},
+        {**LIVE, "KHALTI_REFUND_URL": "http://127.0.0.1:8901/api"},
+        {**LIVE, "KHALTI_REFUND_URL": "http://khalti.com/api"},
+        {**LIVE, "KHALTI_REFUND_URL": "https://user:hunter2@khalti.com/api"},
+        {**LIVE, "KHALTI_REFUND_URL": "khalti.com/api"},
+    ],
+)
+def test_no_money_is_given_back_at_an_address_of_another_kind(variables: Mapping[str, str]) -> None:
+    [problem] = problems(variables)
+
+    assert problem.startswith("KHALTI_REFUND_URL ")
+    assert "hunter2" not in problem
 
 
 @pytest.mark.parametrize(
@@ -767,6 +946,11 @@ async def test_without_a_key_the_service_starts_and_opens_nothing(caplog: pytest
             await gateway.open_checkout(order(), urls(), Payer())
         with pytest.raises(GatewayNotConfigured, match="KHALTI_SECRET_KEY"):
             await gateway.look_up(order())
+        with pytest.raises(GatewayNotConfigured, match="KHALTI_SECRET_KEY"):
+            await gateway.refund(
+                evolve(order(), transaction_id="GFq9PFS7b2iYvL8Lir9oXe"),
+                RefundOrder(amount=Money(1000), is_all=False),
+            )
 
     assert warnings == ["KHALTI_SECRET_KEY is not set: no Khalti checkout can be opened"]
 
@@ -783,6 +967,8 @@ async def test_capabilities_follow_from_the_settings(
 
     assert (can.least, can.greatest) == (Money(1000), greatest)
     assert can.default_life.total_seconds() == minutes * 60
+    assert can.longest_life.total_seconds() == 24 * 3600
+    assert can.refunds is RefundKind.PARTIAL
 
 
 async def test_pages_may_lead_to_khalti_and_off_production_to_the_stand_in() -> None:

@@ -321,7 +321,7 @@ async def test_money_given_back_in_the_gateways_panel_is_noticed(
 ) -> None:
     shop = Shop()
     paid = await shop.given_a_paid_booking()
-    shop.gateway.refunds(paid.payment, partly=partly)
+    shop.gateway.merchant_refunds(paid.payment, partly=partly)
 
     verified = await shop.when_it_is_verified(paid.payment, even_if_settled=True)
 
@@ -380,7 +380,7 @@ async def test_an_old_completed_answer_does_not_hide_a_newer_partial_refund() ->
     gateway.customer_pays(payment)
 
     async def a_part_is_given_back_and_seen() -> None:
-        gateway.refunds(payment, partly=True)
+        gateway.merchant_refunds(payment, partly=True)
         await shop.when_it_is_verified(payment)
 
     gateway.while_looking = a_part_is_given_back_and_seen

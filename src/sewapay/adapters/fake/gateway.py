@@ -1,23 +1,28 @@
 """A gateway in memory that does as it is told. It keeps its own ledger and passes the contract of every gateway."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 from urllib.parse import quote
 
 from attrs import define, evolve, field, frozen
 
-from sewapay.application.errors import (
-    CheckoutRefused,
-    GatewayError,
-    KeyRefused,
-    NothingSent,
-    OutcomeUnknown,
-    ProtocolError,
+from sewapay.adapters.fake.faults import (
+    LOST_ANSWERS,
+    LOST_REFUNDS,
+    NO_CHECKOUTS,
+    NO_CONNECTION,
+    NO_REFUNDS,
+    NONSENSE,
+    SILENCE,
+    WRONG_KEY,
+    Fault,
+    On,
 )
+from sewapay.application.errors import RefundRefused
 from sewapay.application.ports import (
     Authenticity,
     Capabilities,
@@ -25,6 +30,7 @@ from sewapay.application.ports import (
     Order,
     Payer,
     RefundKind,
+    RefundOrder,
     ReturnHint,
     ReturnMessage,
     Urls,
@@ -41,7 +47,7 @@ FAKE_CAPABILITIES: Final = Capabilities(
     label="Fake",
     checkout=CheckoutKind.REDIRECT,
     signed_return=False,
-    refunds=RefundKind.NONE,
+    refunds=RefundKind.PARTIAL,
     least=Money(1),
     greatest=None,
     reference_charset=r"[A-Z0-9]",
@@ -61,20 +67,44 @@ class Pays(StrEnum):
 
 @frozen(kw_only=True)
 class FakePayment:
-    """One payment in the fake's own ledger. `answer` is what a look-up says about it."""
+    """One payment in the fake's own ledger. `answer` is what a look-up says about it, and `given_back` what went back.
+
+    After a refund the next `stale_looks` look-ups still say `stale`.
+    """
 
     order: Order
     reference: str
     answer: Observation
+    given_back: tuple[Money, ...] = ()
+    stale: Observation | None = None
+    stale_looks: int = 0
+
+    @property
+    def left(self) -> Money:
+        """What was paid and has not gone back."""
+        paid = self.answer.amount or self.order.amount
+        return paid - sum(self.given_back, NOTHING)
+
+    def gave_back(self, amount: Money, stale_looks: int) -> "FakePayment":
+        """The payment after this much of it went back."""
+        reported = Reported.REFUNDED if amount == self.left else Reported.PARTIALLY_REFUNDED
+        return evolve(
+            self,
+            answer=evolve(self.answer, reported=reported, said=str(reported), refunded=reported is Reported.REFUNDED),
+            given_back=(*self.given_back, amount),
+            stale=self.answer,
+            stale_looks=stale_looks,
+        )
 
 
 @define(kw_only=True, eq=False)
 class FakeGateway:
-    """A `PaymentGateway` whose customers, answers and faults are scripted.
+    """A `PaymentGateway` and `RefundGateway` whose customers, answers and faults are scripted.
 
-    Whatever happens is told by the payment, its order reference or the gateway's own reference. `initiated` and
-    `looked_up` count the calls that arrived, answered or not; `payments` is the ledger. It is deterministic: the
-    reference of a payment is made of its order reference, so that a restart does not give one out twice.
+    Whatever happens is told by the payment, its order reference or the gateway's own reference. `initiated`,
+    `looked_up` and `refunded` count the calls that arrived, answered or not; `payments` is the ledger. It is
+    deterministic: the reference of a payment is made of its order reference, so that a restart does not give one out
+    twice.
 
         gateway = FakeGateway()
         ... a checkout is opened ...
@@ -87,18 +117,20 @@ class FakeGateway:
     pays: Pays = Pays.NEVER
     initiated: int = field(default=0, init=False)
     looked_up: int = field(default=0, init=False)
+    refunded: int = field(default=0, init=False)
     _ledger: dict[str, FakePayment] = field(factory=dict, init=False, repr=False)
-    _fault: Callable[[], GatewayError] | None = field(default=None, init=False, repr=False)
+    _fault: Fault | None = field(default=None, init=False, repr=False)
+    _stale_looks: int = field(default=0, init=False, repr=False)
     _may_answer: asyncio.Event | None = field(default=None, init=False, repr=False)
 
     async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
         """Open one, or fail as scripted. A silent gateway opened it all the same, and nobody knows its reference."""
-        await self._arrives()
+        fault = await self._arrives(On.OPENING)
         self.initiated += 1
         reference = f"fake_{order.reference}"
-        if self._fault in (None, _silence, _nonsense):
+        if fault is None or fault.has_effect:
             self._add(order, reference)
-        await self._answers(self._fault)
+        await self._answers(fault)
         is_paid = self.pays is Pays.ALWAYS
         url = f"{urls.return_url}?reference={quote(reference)}&status={'paid' if is_paid else 'unpaid'}"
         return Checkout(next_step=Redirect(url), gateway_reference=reference)
@@ -116,15 +148,36 @@ class FakeGateway:
 
     async def look_up(self, order: Order) -> Observation:
         """What the ledger says about the order, as of the moment when the question arrives."""
-        await self._arrives()
+        fault = await self._arrives(On.LOOK_UP)
         self.looked_up += 1
-        reference = order.gateway_reference or f"fake_{order.reference}"
-        if self.pays is Pays.ALWAYS:
-            self._is_paid_unasked(order, reference)
-        known = self._ledger.get(reference)
-        answer = known.answer if known else Observation(reported=Reported.NOT_FOUND, said="not found")
-        await self._answers(None if self._fault is _refusal else self._fault)
+        known = self._known(order)
+        if known is None:
+            answer = Observation(reported=Reported.NOT_FOUND, said="not found")
+        elif known.stale is not None and known.stale_looks > 0:
+            answer = known.stale
+            self._ledger[known.reference] = evolve(known, stale_looks=known.stale_looks - 1)
+        else:
+            answer = known.answer
+        await self._answers(fault)
         return answer
+
+    @property
+    def refunds(self) -> Self | None:
+        """Itself, unless its capabilities say that it gives nothing back."""
+        return None if self.capabilities.refunds is RefundKind.NONE else self
+
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        """Give it back, or fail as scripted: `RefundRefused` for what was not paid or would be too much.
+
+        All of it means whatever is left. A silent gateway gave it back all the same.
+        """
+        fault = await self._arrives(On.REFUND)
+        self.refunded += 1
+        known = self._known(order)
+        if fault is None or fault.has_effect:
+            self._give_back(known, order, wanted)
+        await self._answers(fault)
+        return "refunded"
 
     @property
     def payments(self) -> Mapping[str, FakePayment]:
@@ -163,11 +216,11 @@ class FakeGateway:
         """The gateway gives the payment up."""
         self.says(payment, "failed", Reported.FAILED)
 
-    def refunds(self, payment: Payment | str, *, partly: bool = False) -> None:
-        """The merchant gives the money back in the gateway's own panel."""
-        reported = Reported.PARTIALLY_REFUNDED if partly else Reported.REFUNDED
-        answer = evolve(self._find(payment).answer, reported=reported, said=str(reported), refunded=not partly)
-        self.answers(payment, answer)
+    def merchant_refunds(self, payment: Payment | str, amount: Money | None = None, *, partly: bool = False) -> None:
+        """The merchant gives `amount` back in the gateway's own panel: all that is left, or `partly` half of it."""
+        known = self._find(payment)
+        amount = amount or (Money(known.left.paisa // 2) if partly else known.left)
+        self._ledger[known.reference] = known.gave_back(amount, self._stale_looks)
 
     def forgets(self, payment: Payment | str) -> None:
         """The gateway no longer knows the payment."""
@@ -180,27 +233,43 @@ class FakeGateway:
     def answers(self, payment: Payment | str, answer: Observation) -> None:
         """Look-ups get exactly this answer, however contradictory: another amount, another reference."""
         known = self._find(payment)
-        self._ledger[known.reference] = evolve(known, answer=answer)
+        self._ledger[known.reference] = evolve(known, answer=answer, stale_looks=0)
 
     def goes_silent(self) -> None:
         """Requests arrive and have their effect; no answer comes back."""
-        self._fault = _silence
+        self._fault = SILENCE
 
     def talks_nonsense(self) -> None:
         """Requests arrive and have their effect; the answers cannot be read."""
-        self._fault = _nonsense
+        self._fault = NONSENSE
 
     def refuses_connections(self) -> None:
         """No request arrives, and we know it."""
-        self._fault = _no_connection
+        self._fault = NO_CONNECTION
 
     def refuses_key(self) -> None:
         """Requests arrive and are turned away for their key."""
-        self._fault = _wrong_key
+        self._fault = WRONG_KEY
 
     def refuses_checkouts(self) -> None:
         """Requests arrive and are turned away for their content."""
-        self._fault = _refusal
+        self._fault = NO_CHECKOUTS
+
+    def refuses_refunds(self) -> None:
+        """Refunds arrive and are turned away; everything else goes on."""
+        self._fault = NO_REFUNDS
+
+    def loses_refunds(self) -> None:
+        """Refunds arrive, have no effect and get no answer; everything else goes on."""
+        self._fault = LOST_REFUNDS
+
+    def loses_refund_answers(self) -> None:
+        """Refunds arrive, have their effect and get no answer; everything else goes on."""
+        self._fault = LOST_ANSWERS
+
+    def lags_refunds(self, looks: int) -> None:
+        """After each refund from now on, this many look-ups of its payment still say what they said before."""
+        self._stale_looks = looks
 
     def answers_again(self) -> None:
         """All is well again."""
@@ -216,17 +285,30 @@ class FakeGateway:
             self._may_answer.set()
         self._may_answer = None
 
-    async def _arrives(self) -> None:
+    async def _arrives(self, on: On) -> Fault | None:
+        """What will go wrong with the call, if anything; raises when it does not even get here."""
         await asyncio.sleep(0)
-        if self._fault is _no_connection:
-            raise _no_connection()
+        fault = self._fault if self._fault is not None and on in self._fault.on else None
+        if fault is NO_CONNECTION:
+            raise fault.raised()
+        return fault
 
-    async def _answers(self, fault: Callable[[], GatewayError] | None) -> None:
+    async def _answers(self, fault: Fault | None) -> None:
         may_answer = self._may_answer
         if may_answer is not None:
             await may_answer.wait()
         if fault is not None:
-            raise fault()
+            raise fault.raised()
+
+    def _give_back(self, known: FakePayment | None, order: Order, wanted: RefundOrder) -> None:
+        if known is None or order.transaction_id is None or order.transaction_id != known.answer.transaction_id:
+            raise RefundRefused("the fake gateway knows no such transaction")
+        if known.answer.reported not in (Reported.COMPLETED, Reported.PARTIALLY_REFUNDED):
+            raise RefundRefused(f"the fake gateway gives nothing back of what is {known.answer.said}")
+        amount = known.left if wanted.is_all else wanted.amount
+        if not NOTHING < amount <= known.left:
+            raise RefundRefused(f"the fake gateway has {known.left.paisa} paisa left to give back")
+        self._ledger[known.reference] = known.gave_back(amount, self._stale_looks)
 
     def _add(self, order: Order, reference: str) -> FakePayment:
         answer = Observation(
@@ -235,11 +317,14 @@ class FakeGateway:
         self._ledger[reference] = FakePayment(order=order, reference=reference, answer=answer)
         return self._ledger[reference]
 
-    def _is_paid_unasked(self, order: Order, reference: str) -> None:
-        """Pay an open one. One that is not here was opened by another process, or before a restart."""
-        known = self._ledger.get(reference) or self._add(order, reference)
-        if known.answer.reported is Reported.INITIATED:
-            self.customer_pays(reference)
+    def _known(self, order: Order) -> FakePayment | None:
+        """The order's payment. Where customers always pay, one that is not here was opened by another process."""
+        reference = order.gateway_reference or f"fake_{order.reference}"
+        if self.pays is Pays.ALWAYS:
+            known = self._ledger.get(reference) or self._add(order, reference)
+            if known.answer.reported is Reported.INITIATED:
+                self.customer_pays(reference)
+        return self._ledger.get(reference)
 
     def _find(self, payment: Payment | str) -> FakePayment:
         """Raises `LookupError` when no such checkout was opened here."""
@@ -248,23 +333,3 @@ class FakeGateway:
             if known.reference in names or known.order.reference in names:
                 return known
         raise LookupError(f"the fake gateway opened no checkout for {' or '.join(sorted(filter(None, names)))}")
-
-
-def _silence() -> GatewayError:
-    return OutcomeUnknown("the fake gateway is silent")
-
-
-def _nonsense() -> GatewayError:
-    return ProtocolError("the fake gateway talks nonsense")
-
-
-def _no_connection() -> GatewayError:
-    return NothingSent("the fake gateway refuses connections")
-
-
-def _wrong_key() -> GatewayError:
-    return KeyRefused("the fake gateway does not take this key")
-
-
-def _refusal() -> GatewayError:
-    return CheckoutRefused("the fake gateway does not take this checkout")

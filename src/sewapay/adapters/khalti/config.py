@@ -1,7 +1,7 @@
 """Khalti's settings: read from the environment, checked before anything is sent, secrets never shown.
 
 Sources: the integration guide's names `KHALTI_SECRET_KEY`, `KHALTI_PUBLIC_KEY` and `KHALTI_BASE_URL`; the addresses of
-sandbox and production from Khalti's docs, "API Endpoints".
+sandbox and production from Khalti's docs, "API Endpoints" and "Refund".
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import environ
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from sewapay.application.errors import UnusableSetting
 from sewapay.domain.errors import InvalidMoney
@@ -23,6 +23,9 @@ __all__ = ["LEAST_AMOUNT", "BaseUrl", "KhaltiConfig", "Secret", "check_productio
 
 SANDBOX_URL: Final = "https://dev.khalti.com/api/v2"
 PRODUCTION_URL: Final = "https://khalti.com/api/v2"
+
+# Khalti docs, "Refund": refunds are asked for at the same host, without this at the end.
+_VERSION: Final = "/v2"
 
 # Khalti docs, "API Endpoints". Everything else, an older sandbox address included, moves no real money.
 LIVE_HOST: Final = "khalti.com"
@@ -96,7 +99,7 @@ class BaseUrl:
 
 @frozen(kw_only=True)
 class KhaltiConfig:
-    """What the gateway works with.
+    """What the gateway works with. Refunds have a base of their own, always of the same environment.
 
     `greatest` is None where Khalti is left to say what is too much: it documents no upper bound, and the real one
     depends on merchant and wallet. `deadline_seconds` is how long one call may take in all.
@@ -105,6 +108,7 @@ class KhaltiConfig:
     secret_key: Secret | None
     public_key: Secret | None
     base_url: BaseUrl
+    refund_url: BaseUrl
     greatest: Money | None
     deadline_seconds: float
 
@@ -116,6 +120,7 @@ class _Variables:
     secret_key: str = environ.var(default="", help="the merchant's secret key; without it no checkout is opened")
     public_key: str = environ.var(default="", help="the merchant's public key; only Khalti's mobile SDKs need it")
     base_url: str = environ.var(default="", help=f"{SANDBOX_URL} (default) or, for real money, {PRODUCTION_URL}")
+    refund_url: str = environ.var(default="", help="where refunds are asked for (default: the base without /v2)")
     greatest_amount: str = environ.var(default="", help="the most that one payment may be, in paisa (default: any)")
     deadline_seconds: str = environ.var(default="", help="how long one call to Khalti may take in all (default: 10)")
 
@@ -127,11 +132,13 @@ def read_config(variables: Mapping[str, str]) -> KhaltiConfig:
     """
     written = environ.to_config(_Variables, environ=dict(variables))
     wrong: list[str] = []
-    base_url = _base_url(written.base_url.strip() or SANDBOX_URL, wrong)
+    base_url = _address("KHALTI_BASE_URL", written.base_url.strip() or SANDBOX_URL, wrong)
+    refund_url = _refund_url(written.refund_url.strip(), base_url, wrong)
     config = KhaltiConfig(
         secret_key=_key("KHALTI_SECRET_KEY", written.secret_key.strip(), wrong),
         public_key=_key("KHALTI_PUBLIC_KEY", written.public_key.strip(), wrong),
         base_url=base_url,
+        refund_url=refund_url,
         greatest=_greatest(written.greatest_amount.strip(), wrong),
         deadline_seconds=_deadline(written.deadline_seconds.strip() or DEFAULT_DEADLINE, wrong),
     )
@@ -164,7 +171,17 @@ def _key(variable: str, text: str, wrong: list[str]) -> Secret | None:
     return Secret(text)
 
 
-def _base_url(text: str, wrong: list[str]) -> BaseUrl:
+def _refund_url(text: str, base_url: BaseUrl, wrong: list[str]) -> BaseUrl:
+    """The refunds' base. One of another environment would give back real money for play money, or the reverse."""
+    if not text:
+        return evolve(base_url, text=base_url.text.removesuffix(_VERSION))
+    refund_url = _address("KHALTI_REFUND_URL", text, wrong)
+    if not wrong and refund_url.environment is not base_url.environment:
+        wrong.append("KHALTI_REFUND_URL and KHALTI_BASE_URL are both Khalti's live address, or neither of them is")
+    return refund_url
+
+
+def _address(variable: str, text: str, wrong: list[str]) -> BaseUrl:
     """The address in parts. Without TLS only this machine is spoken to: the key would be read by others."""
     try:
         parts = urlsplit(text)
@@ -179,9 +196,9 @@ def _base_url(text: str, wrong: list[str]) -> BaseUrl:
         and not set("@?#\\") & set(text)
     )
     if not is_address:
-        wrong.append(f"KHALTI_BASE_URL is an address such as {SANDBOX_URL}, without user, query or fragment")
+        wrong.append(f"{variable} is an address such as {SANDBOX_URL}, without user, query or fragment")
     elif parts.scheme == "http" and not _is_loopback(host):
-        wrong.append("KHALTI_BASE_URL begins with https://, unless it is on this machine (127.0.0.1, localhost)")
+        wrong.append(f"{variable} begins with https://, unless it is on this machine (127.0.0.1, localhost)")
     return BaseUrl(
         text=text.rstrip("/"), scheme=parts.scheme, host=host, port=port or (80 if parts.scheme == "http" else 443)
     )

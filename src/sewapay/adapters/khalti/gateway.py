@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 import aiohttp
 import httpx
@@ -26,6 +26,7 @@ from sewapay.application.errors import (
     NothingSent,
     OutcomeUnknown,
     ProtocolError,
+    RefundRefused,
 )
 from sewapay.application.ports import (
     Capabilities,
@@ -33,6 +34,7 @@ from sewapay.application.ports import (
     Order,
     Payer,
     RefundKind,
+    RefundOrder,
     ReturnHint,
     ReturnMessage,
     Urls,
@@ -47,6 +49,7 @@ _log: Final = logging.getLogger("sewapay.khalti")
 
 CONNECT_SECONDS: Final = 2.0
 POOL_SECONDS: Final = 3.0
+LONGEST_LIFE: Final = timedelta(hours=24)
 
 _TRANSPORT_ERRORS: Final = (httpx.HTTPError, aiohttp.ClientError, HttpProcessingError, OSError)
 _BEFORE_SENDING: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
@@ -54,7 +57,10 @@ _BEFORE_SENDING: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeou
 
 @frozen(kw_only=True, eq=False)
 class KhaltiGateway:
-    """Khalti's e-payment (KPG-2) as a `PaymentGateway`. `client` is shared and closed by whoever made it."""
+    """Khalti's e-payment (KPG-2) as a `PaymentGateway` and a `RefundGateway`.
+
+    `client` is shared and closed by whoever made it.
+    """
 
     config: KhaltiConfig
     client: httpx.AsyncClient = field(repr=False)
@@ -104,19 +110,21 @@ class KhaltiGateway:
     def _limits(self) -> Capabilities:
         """Khalti docs, "Important": a link lives 60 minutes in production; 30 in every capture of the sandbox.
 
-        The reference's length and letters are our guess: Khalti documents neither.
+        The reference's length and letters are our guess: Khalti documents neither. So is the longest life of a link,
+        far above both.
         """
         is_live = self.environment is Environment.PRODUCTION
         return Capabilities(
             label="Khalti",
             checkout=CheckoutKind.REDIRECT,
             signed_return=False,
-            refunds=RefundKind.NONE,
+            refunds=RefundKind.PARTIAL,
             least=LEAST_AMOUNT,
             greatest=self.config.greatest,
             reference_charset=r"[\x21-\x7e]",
             reference_length=64,
             default_life=timedelta(minutes=60 if is_live else 30),
+            longest_life=LONGEST_LIFE,
             page_origins=(*protocol.PAGE_ORIGINS, *([self._stand_in] if self._stand_in else [])),
         )
 
@@ -129,6 +137,11 @@ class KhaltiGateway:
     def capabilities(self) -> Capabilities:
         """What Khalti can do, and the limits that the settings add."""
         return self._capabilities
+
+    @property
+    def refunds(self) -> Self:
+        """Khalti gives back all of a payment, or parts of it."""
+        return self
 
     async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
         """Ask for a payment link, once. Raises what `PaymentGateway.open_checkout` says."""
@@ -148,12 +161,24 @@ class KhaltiGateway:
             answer = await self._ask(self._lookup_url, protocol.lookup_body(order.gateway_reference))
             return protocol.read_lookup(answer)
 
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        """Ask once to give this much back. Raises what `RefundGateway.refund` says."""
+        with self._telling("refund", order):
+            if order.transaction_id is None:
+                raise RefundRefused("Khalti refunds by transaction id, and this payment has none yet: look it up first")
+            url = httpx.URL(self.config.refund_url.text + protocol.refund_path(order.transaction_id))
+            return protocol.read_refund(await self._ask(url, protocol.refund_body(wanted)))
+
     async def _ask(self, url: httpx.URL, body: bytes) -> protocol.Answer:
         """One POST, one answer, within the deadline by the wall clock: httpx's own timeouts start anew at each byte."""
         if self.config.secret_key is None:
             raise GatewayNotConfigured("KHALTI_SECRET_KEY is not set: Khalti cannot be asked")
         seconds = self.config.deadline_seconds
-        request = httpx.Request("POST", url, headers=self._headers, content=body, extensions=self._extensions)
+        headers = self._headers
+        if url.netloc != self._lookup_url.netloc:
+            headers = headers.copy()
+            headers["Host"] = url.netloc.decode("ascii")
+        request = httpx.Request("POST", url, headers=headers, content=body, extensions=self._extensions)
         try:
             async with asyncio.timeout(seconds):
                 response = await self.client.send(request, auth=None, stream=True, follow_redirects=False)

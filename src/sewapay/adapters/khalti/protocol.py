@@ -3,7 +3,7 @@
 Each rule names its source: Khalti's docs (its page "Web Checkout (KPG-2)", by section), public captures of real
 traffic, or "our guess". Whatever Khalti does not document becomes an error or `Reported.UNKNOWN`, and never a success.
 
-A refused body is never kept: the decoder's own error holds all of it, so it is raised anew without one.
+What is the same for every answer is in `answers.py`.
 """
 
 import json
@@ -12,12 +12,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
-from attrs import field, frozen
-
-from sewapay.application.errors import CheckoutRefused, KeyRefused, OutcomeUnknown, ProtocolError
-from sewapay.application.ports import Authenticity, Order, Payer, ReturnHint, ReturnMessage, Urls
+from sewapay.adapters.khalti.answers import (
+    LONGEST_WORD,
+    MOST_BYTES,
+    Answer,
+    blotted,
+    complaints,
+    fields_of,
+    matching,
+    require_an_answer,
+    word,
+)
+from sewapay.application.errors import CheckoutRefused, ProtocolError, RefundRefused
+from sewapay.application.ports import Authenticity, Order, Payer, RefundOrder, ReturnHint, ReturnMessage, Urls
 from sewapay.domain.checkout import Checkout, Redirect
 from sewapay.domain.errors import InvalidMoney
 from sewapay.domain.money import Money
@@ -33,16 +42,16 @@ __all__ = [
     "lookup_body",
     "read_initiate",
     "read_lookup",
+    "read_refund",
     "read_return",
+    "refund_body",
+    "refund_path",
 ]
 
 # Khalti docs, the tables under "Initiating a Payment request" and "Payment Verification (Lookup)". With the slash: a
 # POST without it may be answered by a redirect, and lose its body (our guess, from the framework's habit).
 INITIATE_PATH: Final = "/epayment/initiate/"
 LOOKUP_PATH: Final = "/epayment/lookup/"
-
-# Ours. A documented answer has some 200 bytes.
-MOST_BYTES: Final = 64 * 1024
 
 # Khalti docs, "Lookup Payload Details", "Payment Status Code" and "Important note". "Canceled" was the word until 2024
 # and still stands in the note; the spelling with two l is our guess. "Failed" is in the note only.
@@ -75,26 +84,13 @@ _PAYMENT_HOST: Final = re.compile(r"([a-z0-9-]+\.)*khalti\.com", re.ASCII)
 
 # Our guesses: Khalti documents no lengths.
 LONGEST_ORDER_NAME: Final = 100
-LONGEST_WORD: Final = 64
-_MOST_COMPLAINTS: Final = 5
-_LONGEST_COMPLAINT: Final = 120
-_LONGEST_VALUE: Final = 2000
 _LONGEST_LIFE_SECONDS: Final = 7 * 24 * 3600
 
 # Where a request was not understood or not taken, which Khalti documents for 400 only. 403 and 404 are our guess: what
 # was refused at the door, or has no such path, opened nothing.
 _REFUSED: Final = frozenset({400, 403, 404})
-# Statuses by which a server says that it did not get to an answer; a body beside them proves nothing.
-_NO_ANSWER: Final = frozenset({408, 425, 429})
-
-
-@frozen(kw_only=True)
-class Answer:
-    """An HTTP answer as it came, its body whole and not encoded."""
-
-    status: int
-    content_type: str
-    content: bytes = field(repr=False)
+# Khalti documents no error of a refund at all: which statuses say no is our guess, from the framework's habit.
+_REFUND_REFUSED: Final = frozenset({400, 403, 404, 409, 422})
 
 
 def initiate_body(order: Order, urls: Urls, payer: Payer) -> bytes:
@@ -122,6 +118,25 @@ def lookup_body(pidx: str) -> bytes:
     return _written({"pidx": pidx})
 
 
+def refund_path(transaction_id: str) -> str:
+    """Where one payment's refund is asked for (Khalti docs, "Refund"): below the base without `/v2`, by transaction id.
+
+    Raises `RefundRefused` for an id that would name another path; nothing is sent then.
+    """
+    if matching(_TRANSACTION, transaction_id) is None or not transaction_id.strip("."):
+        raise RefundRefused("this payment's transaction id cannot be one of Khalti's")
+    return f"/merchant-transaction/{quote(transaction_id, safe='')}/refund/"
+
+
+def refund_body(wanted: RefundOrder) -> bytes:
+    """All of it by an empty object, a part by its `amount` (Khalti docs, "Refund").
+
+    The unit is our guess: the note there says paisa, the sample shows `50.00`. Whole paisa are sent. `mobile`, for
+    payments that came from a bank, is left out: a look-up does not say which came from there.
+    """
+    return _written({} if wanted.is_all else {"amount": wanted.amount.paisa})
+
+
 def read_initiate(answer: Answer, *, allowed_origin: str | None) -> Checkout:
     """The payment link in an answer to initiate (Khalti docs, "Success Response" and "Error Responses").
 
@@ -130,12 +145,12 @@ def read_initiate(answer: Answer, *, allowed_origin: str | None) -> Checkout:
 
     `expires_in` (seconds) and `expires_at` are optional: in 2022 Khalti gave neither.
     """
-    _require_an_answer(answer)
+    require_an_answer(answer)
     if answer.status in _REFUSED:
-        raise CheckoutRefused(f"Khalti refused the payment: {_complaints(answer)}")
+        raise CheckoutRefused(f"Khalti refused the payment: {complaints(answer)}")
     if not 200 <= answer.status <= 299:
         raise ProtocolError(f"Khalti answered initiate with HTTP {answer.status}, which it does not document")
-    fields = _fields(answer)
+    fields = fields_of(answer)
     pidx = _pidx(fields)
     if pidx is None:
         raise ProtocolError("Khalti answered initiate without a pidx")
@@ -154,15 +169,34 @@ def read_lookup(answer: Answer) -> Observation:
     other (Khalti docs, "Payment Status Code"). Without a status in the body, it is one only when it says "Not found."
     (Khalti docs, "Generic Errors"; the HTTP status is not documented there: 404 in public captures, 400 our guess).
     """
-    _require_an_answer(answer)
+    require_an_answer(answer)
     if not (200 <= answer.status <= 299 or 400 <= answer.status <= 499):
         raise ProtocolError(f"Khalti answered a look-up with HTTP {answer.status}, which it does not document")
-    fields = _fields(answer)
+    fields = fields_of(answer)
     if "status" in fields:
         return _observation(fields)
     if answer.status in (400, 404) and fields.get("detail") == "Not found.":
         return Observation(reported=Reported.NOT_FOUND, said="Not found.")
     raise ProtocolError(f"Khalti answered a look-up with HTTP {answer.status} and no status")
+
+
+def read_refund(answer: Answer) -> str:
+    """Khalti's own word for a refund that it made: `Transaction refund successful.` (Khalti docs, "Refund").
+
+    HTTP 200 and a `detail` is all that a yes has: no amount, no id. Raises `KeyRefused`, `RefundRefused`,
+    `OutcomeUnknown` or `ProtocolError`. A refusal has to be readable: a page may come from anybody on the way.
+    """
+    require_an_answer(answer)
+    if answer.status in _REFUND_REFUSED:
+        fields_of(answer)
+        raise RefundRefused(f"Khalti refused the refund: {complaints(answer)}")
+    if answer.status != 200:
+        raise ProtocolError(f"Khalti answered a refund with HTTP {answer.status}, which it does not document")
+    detail = fields_of(answer).get("detail")
+    said = word(blotted(detail)) if isinstance(detail, str) else ""
+    if not said:
+        raise ProtocolError("Khalti answered a refund without saying that it was made")
+    return said
 
 
 def read_return(message: ReturnMessage) -> ReturnHint:
@@ -173,56 +207,14 @@ def read_return(message: ReturnMessage) -> ReturnHint:
     """
     return ReturnHint(
         authenticity=Authenticity.UNSIGNED,
-        claims=_word(_only(message, "status")) or None,
-        gateway_reference=_matching(_PIDX, _only(message, "pidx")),
-        order_reference=_matching(_TRANSACTION, _only(message, "purchase_order_id")),
+        claims=word(_only(message, "status")) or None,
+        gateway_reference=matching(_PIDX, _only(message, "pidx")),
+        order_reference=matching(_TRANSACTION, _only(message, "purchase_order_id")),
     )
 
 
 def _written(body: Mapping[str, object]) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode("ascii")
-
-
-def _require_an_answer(answer: Answer) -> None:
-    """Khalti docs, "Generic Errors", for 401. The others are HTTP's own; Khalti's Android SDK expects a 503."""
-    if answer.status == 401:
-        raise KeyRefused("Khalti does not accept KHALTI_SECRET_KEY: is it this environment's key?")
-    if answer.status in _NO_ANSWER or answer.status >= 500:
-        raise OutcomeUnknown(f"Khalti answered HTTP {answer.status}: it could not say what became of the request")
-
-
-def _fields(answer: Answer) -> Mapping[str, Any]:
-    """The JSON object in a body, or `ProtocolError`.
-
-    Strict where two readers could differ: UTF-8 without a mark, no key twice, no NaN, no number beyond bounds.
-    """
-    kind, _, parameters = answer.content_type.lower().partition(";")
-    is_utf8 = "charset" not in parameters or "utf8" in parameters.replace("-", "")
-    if kind.strip() != "application/json" or not is_utf8:
-        raise ProtocolError(f"Khalti answered HTTP {answer.status} with something other than JSON")
-    if len(answer.content) > MOST_BYTES:
-        raise ProtocolError(f"Khalti answered with more than {MOST_BYTES} bytes")
-    fields: object = None
-    try:
-        fields = json.loads(
-            answer.content.decode("utf-8"), object_pairs_hook=_each_key_once, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise ProtocolError(f"Khalti answered HTTP {answer.status} with a body that is not a JSON object")
-    return fields
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    once = dict(pairs)
-    if len(once) != len(pairs):
-        raise ValueError("a key stands twice")
-    return once
-
-
-def _no_constant(_name: str) -> None:
-    raise ValueError("not a number")
 
 
 def _observation(fields: Mapping[str, Any]) -> Observation:
@@ -232,7 +224,7 @@ def _observation(fields: Mapping[str, Any]) -> Observation:
     nothing but the status is decided by such an answer and a refusal would leave the payment open for ever; what is
     there has to be right all the same.
     """
-    said = _word(fields["status"])
+    said = word(fields["status"])
     if not said:
         raise ProtocolError("Khalti answered a look-up with a status that is not a word")
     reported = _WORDS.get(fields["status"].lower(), Reported.UNKNOWN)
@@ -284,7 +276,7 @@ def _pidx(fields: Mapping[str, Any]) -> str | None:
     pidx = fields.get("pidx")
     if pidx is None:
         return None
-    if _matching(_PIDX, pidx) is None:
+    if matching(_PIDX, pidx) is None:
         raise ProtocolError("Khalti answered with a pidx that cannot be one")
     return str(pidx)
 
@@ -293,7 +285,7 @@ def _transaction(value: object) -> str | None:
     """Null without a payment (Khalti docs, samples), empty in one capture."""
     if value is None or value == "":
         return None
-    transaction_id = _matching(_TRANSACTION, value)
+    transaction_id = matching(_TRANSACTION, value)
     if transaction_id is None:
         raise ProtocolError("Khalti answered a look-up with a transaction id that cannot be one")
     return transaction_id
@@ -305,7 +297,7 @@ def _payment_url(value: object, pidx: str, allowed_origin: str | None) -> str:
     A backslash is a slash to browsers and not to us, so that no such link passes. A `pidx` in the link has to be the
     answer's: otherwise the customer would pay something else.
     """
-    url = _matching(_VISIBLE, value)
+    url = matching(_VISIBLE, value)
     try:
         parts = urlsplit(url or "")
         host, port = parts.hostname or "", parts.port
@@ -345,50 +337,6 @@ def _moment(value: object) -> datetime | None:
         return None
 
 
-def _complaints(answer: Answer) -> str:
-    """Khalti's short reasons, such as `amount: A valid integer is required.` (Khalti docs, "Error Responses").
-
-    Fields and messages only, few and short; whatever could be a person's or a secret is blotted out, and nothing that
-    is said about `customer_info` is repeated.
-    """
-    try:
-        fields = _fields(answer)
-    except ProtocolError:
-        return f"HTTP {answer.status}"
-    reasons = []
-    for name, value in fields.items():
-        messages = [] if name == "customer_info" else _messages(value)
-        if name not in _BESIDE_REASONS and (messages or name == "customer_info"):
-            reasons.append(": ".join([_blotted(name), *messages]))
-    return "; ".join(reasons[:_MOST_COMPLAINTS]) or f"HTTP {answer.status}"
-
-
-def _messages(value: object) -> list[str]:
-    said = value if isinstance(value, list) else [value]
-    return [_blotted(message) for message in said[:3] if isinstance(message, str)]
-
-
-# Khalti docs for the first two; the others are known to Khalti's Android SDK.
-_BESIDE_REASONS: Final = frozenset({"error_key", "status_code", "meta", "error_data"})
-_PRIVATE: Final = re.compile(r"\"[^\"]*\"|\S*@\S*|\S*[0-9A-Za-z_-]{20,}\S*|[+]?[0-9][0-9 -]{5,}[0-9]")
-
-
-def _blotted(text: str) -> str:
-    printable = "".join(character for character in text[:500] if character.isprintable())
-    return _PRIVATE.sub("[...]", printable)[:_LONGEST_COMPLAINT]
-
-
-def _word(value: object) -> str:
-    """A status word as it may be stored and shown: printable, at most 64 characters."""
-    if not isinstance(value, str):
-        return ""
-    return "".join(character for character in value[:_LONGEST_VALUE] if character.isprintable()).strip()[:LONGEST_WORD]
-
-
 def _only(message: ReturnMessage, name: str) -> str | None:
     values = {value for key, value in message.values if key == name}
     return values.pop() if len(values) == 1 else None
-
-
-def _matching(shape: re.Pattern[str], value: object) -> str | None:
-    return value if isinstance(value, str) and shape.fullmatch(value) else None
