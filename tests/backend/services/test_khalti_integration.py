@@ -23,8 +23,9 @@ from sewapay.application.errors import (
     NothingSent,
     OutcomeUnknown,
     ProtocolError,
+    RefundRefused,
 )
-from sewapay.application.ports import Order, Payer, Urls
+from sewapay.application.ports import Order, Payer, RefundOrder, Urls
 from sewapay.domain.checkout import Redirect
 from sewapay.domain.identifiers import BookingId, Environment, OrderReference, PaymentId
 from sewapay.domain.money import Money
@@ -35,6 +36,7 @@ from tests.servers import run_in_thread
 KEY: Final = "05bf95cc57244045b8df5fad06748dab"
 NOON: Final = datetime(2026, 1, 15, 6, 15, tzinfo=UTC)  # 12:00 in Kathmandu
 URLS: Final = Urls(return_url="https://shop.example/return/77/", website_url="https://shop.example")
+ALL: Final = RefundOrder(amount=Money(113000), is_all=True)
 PAYER: Final = Payer(name="Test Bahadur", email="test@khalti.com", phone="9800000001")
 
 
@@ -79,11 +81,14 @@ def gateway(khalti: Khalti, client: httpx.AsyncClient) -> KhaltiGateway:
     return gateway_at(khalti.address, client)
 
 
-def gateway_at(address: str, client: httpx.AsyncClient, *, key: str = KEY, seconds: str = "5") -> KhaltiGateway:
+def gateway_at(
+    address: str, client: httpx.AsyncClient, *, key: str = KEY, seconds: str = "5", **variables: str
+) -> KhaltiGateway:
     environ = {
         "KHALTI_SECRET_KEY": key,
         "KHALTI_BASE_URL": f"{address}/api/v2",
         "KHALTI_DEADLINE_SECONDS": seconds,
+        **variables,
     }
     return build(environ, client, is_production=False)
 
@@ -104,6 +109,16 @@ async def opened(gateway: KhaltiGateway) -> tuple[Order, str]:
     checkout = await gateway.open_checkout(an_order(), URLS, PAYER)
     pidx = str(checkout.gateway_reference)
     return evolve(an_order(), gateway_reference=pidx), pidx
+
+
+async def paid(khalti: Khalti, gateway: KhaltiGateway) -> tuple[Order, str]:
+    """An order that was paid, with its transaction, and its pidx."""
+    order, pidx = await opened(gateway)
+    return evolve(order, transaction_id=khalti.simulator.pay(pidx).transaction_id), pidx
+
+
+def part(paisa: int) -> RefundOrder:
+    return RefundOrder(amount=Money(paisa), is_all=False)
 
 
 # --- journeys ---------------------------------------------------------------------------------------------------------
@@ -491,6 +506,8 @@ async def certainly_not_sent(gateway: KhaltiGateway) -> None:
         await gateway.open_checkout(an_order(), URLS, PAYER)
     with pytest.raises(NothingSent):
         await gateway.look_up(evolve(an_order(), gateway_reference="zzzzzzzzzzzzzzzzzzzzzz"))
+    with pytest.raises(NothingSent):
+        await gateway.refund(evolve(an_order(), transaction_id="zzzzzzzzzzzzzzzzzzzzzz"), ALL)
 
     assert on_initiate.value.may_ask_again
 
@@ -552,6 +569,123 @@ async def silent_listener() -> AsyncIterator[str]:
     server = await asyncio.start_server(listen, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+# --- giving money back ------------------------------------------------------------------------------------------------
+
+
+async def test_a_refund_gives_back_what_was_asked_for_and_then_the_rest(khalti: Khalti, gateway: KhaltiGateway) -> None:
+    order, pidx = await paid(khalti, gateway)
+
+    said = await gateway.refund(order, part(5050))
+    partly = await gateway.look_up(order)
+    await gateway.refund(order, part(107950))
+
+    wholly = await gateway.look_up(order)
+    assert said == "Transaction refund successful."
+    assert (partly.reported, partly.amount) == (Reported.PARTIALLY_REFUNDED, Money(113000))
+    assert (wholly.reported, wholly.amount) == (Reported.REFUNDED, Money(113000))
+    assert [refund.amount for refund in khalti.simulator.find(pidx).refunds] == [5050, 107950]
+
+
+async def test_a_payment_without_a_transaction_is_not_refunded(khalti: Khalti, gateway: KhaltiGateway) -> None:
+    order, _ = await opened(gateway)
+
+    with pytest.raises(RefundRefused, match="look it up first"):
+        await gateway.refund(order, ALL)
+
+    assert khalti.simulator.refunds_seen == 0
+
+
+@pytest.mark.fault("F62")
+async def test_what_khalti_does_not_give_back_is_refused_in_its_words(
+    khalti: Khalti, client: httpx.AsyncClient, gateway: KhaltiGateway
+) -> None:
+    order, pidx = await paid(khalti, gateway)
+    another_merchants = gateway_at(khalti.address, client, key="ffffffffffffffffffffffffffffffff")
+
+    with pytest.raises(RefundRefused, match=r"113000 paisa can be refunded, not 113001\."):
+        await gateway.refund(order, part(113001))
+    with pytest.raises(RefundRefused, match=r"Not found\."):
+        await another_merchants.refund(order, ALL)
+    with pytest.raises(RefundRefused, match=r"Not found\."):
+        await gateway.refund(evolve(order, transaction_id=pidx), ALL)
+
+    assert khalti.simulator.find(pidx).refunds == ()
+
+
+@pytest.mark.fault("F64")
+@pytest.mark.fault("F65")
+@pytest.mark.parametrize(
+    ("fault", "parameters"),
+    [("delay", {"seconds": 20}), ("drop_after", {}), ("status", {"status": 504, "body": "html", "effect": True})],
+)
+async def test_a_refund_whose_answer_was_lost_went_back_once_and_a_look_up_shows_it(
+    khalti: Khalti, client: httpx.AsyncClient, fault: str, parameters: dict[str, Any]
+) -> None:
+    gateway = gateway_at(khalti.address, client, seconds="0.4")
+    order, pidx = await paid(khalti, gateway)
+    khalti.spoil("refund", fault, pidx=pidx, **parameters)
+
+    with pytest.raises(OutcomeUnknown) as unknown:
+        await gateway.refund(order, ALL)
+
+    assert not unknown.value.may_ask_again
+    assert khalti.simulator.refunds_seen == 1
+    assert (await gateway.look_up(order)).reported is Reported.REFUNDED
+    with pytest.raises(RefundRefused):
+        await gateway.refund(order, ALL)
+    assert [refund.amount for refund in khalti.simulator.find(pidx).refunds] == [113000]
+
+
+async def test_a_refund_at_the_wrong_address_is_not_taken_for_a_refusal(
+    khalti: Khalti, client: httpx.AsyncClient, gateway: KhaltiGateway
+) -> None:
+    order, _ = await paid(khalti, gateway)
+    elsewhere = gateway_at(khalti.address, client, KHALTI_REFUND_URL=f"{khalti.address}/api/v2")
+
+    with pytest.raises(ProtocolError):
+        await elsewhere.refund(order, ALL)
+    khalti.tell("quirks", any_refund_path=True)
+    await elsewhere.refund(order, ALL)
+
+    assert (await gateway.look_up(order)).reported is Reported.REFUNDED
+
+
+@pytest.mark.fault("F67")
+@pytest.mark.parametrize(("wanted", "body"), [(ALL, b"{}"), (part(5050), b'{"amount":5050}')])
+async def test_a_refund_is_a_json_post_to_the_address_of_refunds(
+    client: httpx.AsyncClient, wanted: RefundOrder, body: bytes
+) -> None:
+    requests: list[tuple[str, bytes, dict[str, str], bytes]] = []
+
+    async def record(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+            requests.append((scope["method"], scope["raw_path"], headers, (await receive())["body"]))
+            kind = [(b"content-type", b"application/json"), (b"content-length", b"15")]
+            await send({"type": "http.response.start", "status": 200, "headers": kind})
+            await send({"type": "http.response.body", "body": b'{"detail":"ok"}'})
+
+    order = evolve(an_order(), transaction_id="a/../b?c%2F")
+    with run_in_thread(record) as address:
+        gateway = gateway_at("http://localhost:1", client, KHALTI_REFUND_URL=f"{address}/api")
+
+        said = await gateway.refund(order, wanted)
+
+    assert said == "ok"
+    [(method, path, headers, sent)] = requests
+    assert (method, path) == ("POST", b"/api/merchant-transaction/a%2F..%2Fb%3Fc%252F/refund/")
+    assert sent == body
+    assert headers == {
+        "host": address.removeprefix("http://"),
+        "authorization": f"Key {KEY}",
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": "sewapay",
+    }
 
 
 # --- many, and quietly ------------------------------------------------------------------------------------------------

@@ -71,6 +71,19 @@ def look_up(client: httpx.Client, pidx: str, headers: dict[str, str] = KEY) -> h
     return client.post(LOOKUP, json={"pidx": pidx}, headers=headers)
 
 
+def refund(
+    client: httpx.Client, transaction: object, body: dict[str, object] | None = None, headers: dict[str, str] = KEY
+) -> httpx.Response:
+    return client.post(f"/api/merchant-transaction/{transaction}/refund/", json=body or {}, headers=headers)
+
+
+def paid(client: httpx.Client, **changes: object) -> tuple[str, object]:
+    """The pidx and the transaction of a payment of Rs 1,130 that was made."""
+    pidx = new_pidx(client, **changes)
+    assert sim(client, "pay", pidx).status_code == 200
+    return pidx, row_of(client, pidx)["transaction_id"]
+
+
 def sim(client: httpx.Client, action: str, pidx: str, **more: object) -> httpx.Response:
     return client.post(f"/_sim/{action}", json={"pidx": pidx, **more})
 
@@ -87,6 +100,12 @@ def query_of(address: str) -> list[tuple[str, str]]:
 def row_of(client: httpx.Client, pidx: str) -> dict[str, object]:
     (row,) = client.get("/_sim/payments", params={"pidx": pidx}).json()["payments"]
     return dict(row)
+
+
+def refunds_of(client: httpx.Client, pidx: str) -> list[dict[str, object]]:
+    refunds = row_of(client, pidx)["refunds"]
+    assert isinstance(refunds, list)
+    return refunds
 
 
 class TestInitiate:
@@ -403,6 +422,7 @@ class TestLookUp:
         self.expect(client, pidx, 200, status="Refunded", transaction_id=transaction, refunded=True)
         assert row_of(client, pidx)["refunded_amount"] == 113000
         assert sim(client, "refund", pidx).status_code == 409
+        assert [refund["by"] for refund in refunds_of(client, pidx)] == ["panel", "panel"]
 
     def test_an_unknown_pidx_is_not_found_with_404_or_400(self, client: httpx.Client) -> None:
         as_others_saw_it = look_up(client, "bZQLD9wRVWo4CdESSfuSsB")
@@ -427,6 +447,191 @@ class TestLookUp:
 
         assert answer.status_code == 400
         assert answer.json() == {"pidx": [message], "error_key": "validation_error"}
+
+
+class TestRefund:
+    def test_an_empty_body_gives_everything_back(self, client: httpx.Client) -> None:
+        pidx, transaction = paid(client)
+
+        answer = refund(client, transaction)
+
+        assert answer.status_code == 200
+        assert answer.json() == {"detail": "Transaction refund successful."}
+        assert look_up(client, pidx).json() == {
+            "pidx": pidx, "total_amount": 113000, "status": "Refunded", "transaction_id": transaction, "fee": 0,
+            "refunded": True,
+        }  # fmt: skip
+        assert row_of(client, pidx)["refunded_amount"] == 113000
+        assert refunds_of(client, pidx) == [{"amount": 113000, "at": "2026-01-15T12:00:00.000250+05:45", "by": "api"}]
+
+    def test_parts_add_up_and_the_rest_goes_back_by_an_empty_body(self, client: httpx.Client) -> None:
+        pidx, transaction = paid(client)
+
+        first = refund(client, transaction, {"amount": 13000})
+        second = refund(client, transaction, {"amount": 1, "mobile": "9800000001"})
+        partly = look_up(client, pidx).json()
+        rest = refund(client, transaction)
+
+        assert [first.status_code, second.status_code, rest.status_code] == [200, 200, 200]
+        assert (partly["status"], partly["refunded"], partly["total_amount"]) == ("Partially Refunded", False, 113000)
+        assert look_up(client, pidx).json()["status"] == "Refunded"
+        assert [refund["amount"] for refund in refunds_of(client, pidx)] == [13000, 1, 99999]
+
+    def test_the_last_part_makes_it_refunded(self, client: httpx.Client) -> None:
+        pidx, transaction = paid(client)
+
+        refund(client, transaction, {"amount": 13000})
+        refund(client, transaction, {"amount": 100000})
+
+        assert look_up(client, pidx).json()["status"] == "Refunded"
+        assert row_of(client, pidx)["refunded_amount"] == 113000
+
+    def test_the_panel_and_the_program_share_what_is_left(self, client: httpx.Client) -> None:
+        pidx, transaction = paid(client)
+        sim(client, "refund", pidx, amount=100000)
+
+        too_much = refund(client, transaction, {"amount": 13001})
+        rest = refund(client, transaction, {"amount": 13000})
+
+        assert (too_much.status_code, rest.status_code) == (400, 200)
+        assert [(refund["amount"], refund["by"]) for refund in refunds_of(client, pidx)] == [
+            (100000, "panel"),
+            (13000, "api"),
+        ]
+
+    @pytest.mark.parametrize("body", [{}, {"amount": 1}])
+    def test_what_was_given_back_wholly_is_refused(self, client: httpx.Client, body: dict[str, object]) -> None:
+        pidx, transaction = paid(client)
+        refund(client, transaction)
+
+        answer = refund(client, transaction, body)
+
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["detail", "error_key"]
+        assert row_of(client, pidx)["refunded_amount"] == 113000
+
+    def test_more_than_was_paid_is_refused(self, client: httpx.Client) -> None:
+        pidx, transaction = paid(client)
+
+        answer = refund(client, transaction, {"amount": 113001})
+
+        assert answer.status_code == 400
+        assert answer.json()["error_key"] == "validation_error"
+        assert look_up(client, pidx).json()["status"] == "Completed"
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"amount": 0}, "amount"),
+            ({"amount": -5000}, "amount"),
+            ({"amount": 50.0}, "amount"),
+            ({"amount": "50.00"}, "amount"),
+            ({"amount": True}, "amount"),
+            ({"amount": None}, "amount"),
+            ({"mobile": ""}, "mobile"),
+            ({"mobile": []}, "mobile"),
+        ],
+    )
+    def test_what_is_no_amount_in_paisa_or_no_number_is_refused(
+        self, client: httpx.Client, body: dict[str, object], field: str
+    ) -> None:
+        pidx, transaction = paid(client)
+
+        answer = refund(client, transaction, body)
+
+        assert answer.status_code == 400
+        assert list(answer.json()) == [field, "error_key"]
+        assert row_of(client, pidx)["refunded_amount"] == 0
+
+    @pytest.mark.parametrize("ending", [None, "pend", "cancel", "expire"])
+    def test_what_was_not_paid_has_no_transaction_to_give_back(self, client: httpx.Client, ending: str | None) -> None:
+        pidx = new_pidx(client)
+        if ending:
+            sim(client, ending, pidx)
+
+        by_pidx, by_nothing = refund(client, pidx), refund(client, "None")
+
+        assert (by_pidx.status_code, by_nothing.status_code) == (404, 404)
+        assert by_pidx.json() == {"detail": "Not found.", "error_key": "validation_error"}
+
+    def test_another_merchants_transaction_is_not_found(self, client: httpx.Client) -> None:
+        pidx, transaction = paid(client)
+
+        answer = refund(client, transaction, headers={"authorization": "Key another"})
+
+        assert answer.status_code == 404
+        assert row_of(client, pidx)["refunded_amount"] == 0
+
+    def test_nothing_is_given_back_without_a_key(self, client: httpx.Client) -> None:
+        pidx, transaction = paid(client)
+
+        answer = refund(client, transaction, headers={})
+
+        assert answer.status_code == 401
+        assert answer.json() == {"detail": "Authentication credentials were not provided.", "status_code": 401}
+        assert row_of(client, pidx)["refunded_amount"] == 0
+
+    def test_only_a_post_with_an_object_and_the_slash_gives_back(self, client: httpx.Client) -> None:
+        pidx, transaction = paid(client)
+        path = f"/api/merchant-transaction/{transaction}/refund"
+
+        read = client.get(f"{path}/", headers=KEY)
+        listed = client.post(f"{path}/", json=[], headers=KEY)
+        without_slash = client.post(path, json={}, headers=KEY)
+
+        assert [read.status_code, listed.status_code, without_slash.status_code] == [405, 400, 301]
+        assert without_slash.headers["location"] == f"{path}/"
+        assert row_of(client, pidx)["refunded_amount"] == 0
+
+    @pytest.mark.parametrize("below", ["/api/v2", "/api/v2/epayment"])
+    def test_the_paths_of_public_code_are_taken_only_when_told_to(self, client: httpx.Client, below: str) -> None:
+        _, transaction = paid(client)
+        path = f"{below}/merchant-transaction/{transaction}/refund/"
+
+        as_documented = client.post(path, json={}, headers=KEY)
+        client.post("/_sim/quirks", json={"any_refund_path": True})
+        as_others_do = client.post(path, json={}, headers=KEY)
+
+        assert (as_documented.status_code, as_others_do.status_code) == (404, 200)
+
+    def test_requests_are_counted_whatever_comes_of_them(self, client: httpx.Client) -> None:
+        pidx, transaction = paid(client)
+
+        refund(client, "nobody")
+        refund(client, transaction, {"amount": 1})
+        sim(client, "refund", pidx)
+
+        assert client.get("/_sim/payments").json()["refunds_seen"] == 2
+
+    @pytest.mark.fault("F65")
+    def test_look_ups_may_lag_behind_a_refund(self, client: httpx.Client) -> None:
+        client.post("/_sim/quirks", json={"refund_lag_lookups": 2})
+        pidx, transaction = paid(client)
+
+        refund(client, transaction, {"amount": 13000})
+        seen = [look_up(client, pidx).json() for _ in range(3)]
+        refund(client, transaction)
+        then = [look_up(client, pidx).json()["status"] for _ in range(3)]
+
+        assert [answer["status"] for answer in seen] == ["Completed", "Completed", "Partially Refunded"]
+        assert then == ["Partially Refunded", "Partially Refunded", "Refunded"]
+        assert {answer["transaction_id"] for answer in seen} == {transaction}
+
+    def test_a_second_refund_while_look_ups_lag_is_not_told_earlier_than_the_first(self, client: httpx.Client) -> None:
+        client.post("/_sim/quirks", json={"refund_lag_lookups": 1})
+        pidx, transaction = paid(client)
+
+        refund(client, transaction, {"amount": 13000})
+        refund(client, transaction)
+
+        assert [look_up(client, pidx).json()["status"] for _ in range(2)] == ["Completed", "Refunded"]
+
+    def test_a_reset_forgets_transactions_too(self, client: httpx.Client) -> None:
+        _, transaction = paid(client)
+
+        client.post("/_sim/reset")
+
+        assert refund(client, transaction).status_code == 404
 
 
 class TestCallback:
@@ -690,6 +895,7 @@ class TestControl:
             "now": "2026-01-15T12:00:00.000250+05:45",
             "initiates_seen": 1,
             "lookups_seen": 2,
+            "refunds_seen": 0,
             "payments": [
                 {
                     "pidx": pidx,
@@ -699,6 +905,7 @@ class TestControl:
                     "status": "Initiated",
                     "transaction_id": None,
                     "refunded_amount": 0,
+                    "refunds": [],
                     "key_digest": "682f0a78c3176933",
                     "return_url": "https://shop.example/return/77/",
                     "website_url": "https://shop.example/",
@@ -749,6 +956,7 @@ class TestControl:
             ("faults", b'{"on": "lookup", "fault": "raw", "headers": [["Content-Length", "1"]]}'),
             ("faults", b'{"on": "lookup", "fault": "raw", "headers": [["x", "a\\r\\nb"]]}'),
             ("faults", b'{"on": "lookup", "fault": "raw", "body_base64": "?"}'),
+            ("faults", b'{"on": "refund", "fault": "stale"}'), ("quirks", b'{"refund_lag_lookups": -1}'),
             ("quirks", b'{"expires_in": 0}'), ("quirks", b'{"colour": "red"}'), ("quirks", b"[]"),
         ],
     )  # fmt: skip
@@ -781,7 +989,8 @@ class TestControl:
         client.post("/_sim/reset")
 
         assert client.get("/_sim/payments").json() == {
-            "now": "2026-01-15T12:00:00.000250+05:45", "initiates_seen": 0, "lookups_seen": 0, "payments": [],
+            "now": "2026-01-15T12:00:00.000250+05:45", "initiates_seen": 0, "lookups_seen": 0, "refunds_seen": 0,
+            "payments": [],
         }  # fmt: skip
         assert look_up(client, pidx).status_code == 404
         assert initiate(client).json()["expires_in"] == 1800
@@ -991,6 +1200,78 @@ class TestFaults:
         }  # fmt: skip
         assert later.json()["status"] == {"pay": "Completed", "cancel": "User canceled"}[action]
 
+    @pytest.mark.parametrize("amount", [None, 13000])
+    def test_a_stale_look_up_says_completed_although_money_went_back(
+        self, client: httpx.Client, amount: int | None
+    ) -> None:
+        pidx, transaction = paid(client)
+        before = look_up(client, pidx).json()
+        refund(client, transaction, {} if amount is None else {"amount": amount})
+        arm(client, "lookup", "stale")
+
+        stale, later = look_up(client, pidx), look_up(client, pidx)
+
+        assert stale.json() == before
+        assert later.json()["status"] == ("Refunded" if amount is None else "Partially Refunded")
+
+    @pytest.mark.parametrize(
+        ("kind", "parameters", "went_back"),
+        [
+            ("drop_before", {}, 0),
+            ("drop_after", {}, 113000),
+            ("delay", {"seconds": 20}, 113000),
+        ],
+    )
+    def test_a_refund_without_an_answer_had_its_effect_or_not(
+        self, client: httpx.Client, kind: str, parameters: dict[str, object], went_back: int
+    ) -> None:
+        pidx, transaction = paid(client)
+        arm(client, "refund", kind, **parameters)
+
+        path = f"/api/merchant-transaction/{transaction}/refund/"
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadTimeout)):
+            client.post(path, json={}, headers=KEY, timeout=0.5)
+
+        assert row_of(client, pidx)["refunded_amount"] == went_back
+
+    @pytest.mark.parametrize(
+        ("kind", "parameters", "status", "went_back"),
+        [
+            ("status", {"status": 503}, 503, 0),
+            ("status", {"status": 503, "effect": True}, 503, 113000),
+            ("status", {"status": 400, "body": "html"}, 400, 0),
+            ("html", {"effect": True}, 200, 113000),
+            ("malformed", {}, 200, 113000),
+        ],
+    )
+    def test_a_refund_may_be_answered_wrongly_with_or_without_effect(
+        self, client: httpx.Client, kind: str, parameters: dict[str, object], status: int, went_back: int
+    ) -> None:
+        pidx, transaction = paid(client)
+        arm(client, "refund", kind, **parameters)
+
+        answer = refund(client, transaction)
+
+        assert answer.status_code == status
+        assert answer.text != '{"detail":"Transaction refund successful."}'
+        assert row_of(client, pidx)["refunded_amount"] == went_back
+
+    def test_a_bombed_refund_went_back_all_the_same(self, client: httpx.Client) -> None:
+        pidx, transaction = paid(client)
+        arm(client, "refund", "gzip_bomb", mib=2)
+
+        assert refund(client, transaction).json() == {"detail": "Transaction refund successful."}
+        assert row_of(client, pidx)["refunded_amount"] == 113000
+
+    def test_a_fault_of_a_refund_may_wait_for_its_payment(self, client: httpx.Client) -> None:
+        _, one = paid(client)
+        other_pidx, other = paid(client)
+        arm(client, "refund", "status", status=500, pidx=other_pidx)
+
+        seen = [refund(client, transaction, {"amount": 1}).status_code for transaction in ("nobody", one, other, other)]
+
+        assert seen == [404, 200, 500, 200]
+
     def test_a_huge_answer_is_json_of_many_mebibytes(self, client: httpx.Client) -> None:
         pidx = new_pidx(client)
         arm(client, "lookup", "huge", mib=3)
@@ -1066,7 +1347,9 @@ class TestFaults:
         assert [fault["status"] for fault in client.get("/_sim/faults").json()["faults"]] == [502, 503]
 
     def test_a_fault_that_finds_nothing_to_spoil_leaves_the_answer_honest(self, client: httpx.Client) -> None:
-        for kind, parameters in (("wrong_amount", {}), ("lag", {}), ("status_word", {"word": "x"})):
+        for kind, parameters in (
+            ("wrong_amount", {}), ("lag", {}), ("stale", {}), ("status_word", {"word": "x"}),
+        ):  # fmt: skip
             arm(client, "lookup", kind, **parameters)
 
             assert look_up(client, "nobody").json() == {"detail": "Not found.", "error_key": "validation_error"}

@@ -4,7 +4,7 @@ It exists so that everything this project does with Khalti can be tried over a r
 without a network, including what Khalti does rarely: a lost answer, a late payment, a wrong amount, a hostile body. It
 shares no code with the gateway that it stands in for; what it says was typed from Khalti's public pages.
 
-- `/api/v2/epayment/initiate/` and `/lookup/`: the wire, see `wire.py`
+- `/api/v2/epayment/initiate/` and `/lookup/`, `/api/merchant-transaction/.../refund/`: the wire, see `wire.py`
 - `/?pidx=...`: the payment page that a person uses, see `pages.py`
 - `/_sim/...`: what tests and scripts use instead of a person, see `control.py` and `faults.py`
 

@@ -107,6 +107,7 @@ def _ledger(simulator: Simulator, request: Request) -> object:
         "now": nepal_time(simulator.now()),
         "initiates_seen": simulator.initiates_seen,
         "lookups_seen": simulator.lookups_seen,
+        "refunds_seen": simulator.refunds_seen,
         "payments": [row for row in rows if all(row[name] == value for name, value in wanted.items())],
     }
 
@@ -121,6 +122,9 @@ def _row(simulator: Simulator, payment: SimulatedPayment) -> dict[str, object]:
         "status": payment.status(simulator.now()).value,
         "transaction_id": payment.transaction_id,
         "refunded_amount": payment.refunded_amount,
+        "refunds": [
+            {"amount": refund.amount, "at": nepal_time(refund.at), "by": refund.by} for refund in payment.refunds
+        ],
         "key_digest": payment.key_digest,
         "return_url": purchase.return_url,
         "website_url": purchase.website_url,

@@ -72,7 +72,7 @@ def parsed(body: bytes) -> object:
 
 
 def pidx_of(request: Request) -> str | None:
-    """The pidx that a look-up's body names, if it names one."""
+    """The pidx that the request's body names, if it names one: a look-up's does."""
     try:
         asked = parsed(request.body)
     except NotJson:

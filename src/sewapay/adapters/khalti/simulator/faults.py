@@ -302,6 +302,19 @@ class Lag(Fault, tag="lag", frozen=True, kw_only=True):
         return evolve(_changed(honest, before), status=200)
 
 
+class Stale(Fault, tag="stale", frozen=True, kw_only=True):
+    """A look-up that still says Completed although money went back."""
+
+    allowed_on: ClassVar[frozenset[str]] = ON_LOOKUP
+
+    def answer(self, genuine: Genuine, scene: Scene) -> Answer:
+        """What the look-up said before the refund; honest when there was none."""
+        honest = genuine()
+        if msgspec.json.decode(honest.body).get("status") not in ("Partially Refunded", "Refunded"):
+            return honest
+        return _changed(honest, {"status": "Completed", "refunded": False})
+
+
 class RepeatPidx(Fault, tag="repeat_pidx", frozen=True, kw_only=True):
     """An initiate that answers with a pidx given out before: `known`, or else the latest."""
 
@@ -349,6 +362,7 @@ AnyFault = (
     | WrongAmount
     | StatusWord
     | Lag
+    | Stale
     | RepeatPidx
     | OffDomain
 )

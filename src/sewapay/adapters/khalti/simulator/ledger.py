@@ -3,7 +3,7 @@
 Nothing here knows HTTP. Amounts are whole paisa (100 paisa = NPR 1), times are aware UTC.
 
     Refused                 the stand-in will not do what was asked; the text says why, for a person
-        UnknownPayment      no payment has this pidx
+        UnknownPayment      no payment has this pidx, or this transaction id
         NotPossible         the payment is in a state from which this cannot happen
 """
 
@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 class UnknownPayment(Refused):
-    """No payment of this stand-in has the pidx."""
+    """No payment of this stand-in, or of this merchant, has the pidx or the transaction id."""
 
 
 class NotPossible(Refused):
@@ -91,6 +91,10 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Whether `/?` is appended to a return_url that has a query already, as in the one capture; otherwise `&`."""
     bank_style: bool = False
     """Whether the callback has the set and order of the bank capture, with the literal text `None`."""
+    any_refund_path: bool = False
+    """Whether refunds are taken below `/api/v2/` and `/api/v2/epayment/` too, where some public code asks for them."""
+    refund_lag_lookups: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    """How many look-ups of a payment, after each refund of it, still say what they said before; undocumented."""
 
 
 @frozen(kw_only=True)
@@ -107,8 +111,20 @@ class Purchase:
 
 
 @frozen(kw_only=True)
+class Refund:
+    """Money that went back: `amount` in paisa, asked for by a merchant's program or in the merchant's panel."""
+
+    amount: int
+    at: datetime
+    by: Literal["api", "panel"]
+
+
+@frozen(kw_only=True)
 class SimulatedPayment:
-    """One payment link and what became of it. Methods return a new one."""
+    """One payment link and what became of it. Methods return a new one.
+
+    The next `lagging` look-ups still say `before_refund`.
+    """
 
     pidx: str
     key_digest: str
@@ -118,14 +134,29 @@ class SimulatedPayment:
     recorded: Status = Status.INITIATED
     transaction_id: str | None = None
     mobile: str = ""
-    refunded_amount: int = 0
+    refunds: tuple[Refund, ...] = ()
     lookups: int = 0
+    lagging: int = 0
+    before_refund: Status = Status.COMPLETED
+
+    @property
+    def refunded_amount(self) -> int:
+        """All that went back, in paisa."""
+        return sum(refund.amount for refund in self.refunds)
 
     def status(self, now: datetime) -> Status:
         """The payment's state at `now`: a link that nobody used dies when its time has passed."""
         if self.recorded is Status.INITIATED and now > self.expires_at:
             return Status.EXPIRED
         return self.recorded
+
+    def told(self, now: datetime) -> Status:
+        """What a look-up says about it, which may lag behind a refund."""
+        return self.before_refund if self.lagging else self.status(now)
+
+    def looked_up(self) -> "SimulatedPayment":
+        """The payment after one more look-up."""
+        return evolve(self, lookups=self.lookups + 1, lagging=max(self.lagging - 1, 0))
 
     def moved(self, to: Status, now: datetime) -> "SimulatedPayment":
         """The payment in state `to`. Raises NotPossible when that cannot follow the state it is in."""
@@ -134,14 +165,21 @@ class SimulatedPayment:
             raise NotPossible(f"The payment is {at_present.value!r}; it cannot become {to.value!r}.")
         return evolve(self, recorded=to)
 
-    def refunded(self, amount: int | None, now: datetime) -> "SimulatedPayment":
+    def refunded(
+        self, amount: int | None, now: datetime, *, by: Literal["api", "panel"], lag: int
+    ) -> "SimulatedPayment":
         """The payment after `amount` paisa (all that is left when None) went back to the payer."""
         left = self.purchase.amount - self.refunded_amount
         amount = left if amount is None else amount
         moved = self.moved(Status.REFUNDED if amount == left else Status.PARTIALLY_REFUNDED, now)
         if not 1 <= amount <= left:
             raise NotPossible(f"{left} paisa can be refunded, not {amount}.")
-        return evolve(moved, refunded_amount=self.refunded_amount + amount)
+        return evolve(
+            moved,
+            refunds=(*self.refunds, Refund(amount=amount, at=now, by=by)),
+            before_refund=self.told(now),
+            lagging=lag,
+        )
 
 
 def system_now() -> datetime:
@@ -178,8 +216,10 @@ class Simulator:
     seed: int | None = None
     initiates_seen: int = field(default=0, init=False)
     lookups_seen: int = field(default=0, init=False)
+    refunds_seen: int = field(default=0, init=False)
     _offset: timedelta = field(default=timedelta(), init=False)
     _payments: dict[str, SimulatedPayment] = field(factory=dict, init=False, repr=False)
+    _pidx_paid_by: dict[str, str] = field(factory=dict, init=False, repr=False)
     _order_initiates: dict[tuple[str, str], int] = field(factory=dict, init=False, repr=False)
     _faults: list[Fault] = field(factory=list, init=False, repr=False)
     _first_quirks: Quirks = field(init=False, repr=False)
@@ -212,11 +252,12 @@ class Simulator:
         """
         with self._lock:
             self._payments.clear()
+            self._pidx_paid_by.clear()
             self._order_initiates.clear()
             self._faults.clear()
             self._offset = timedelta()
             self.quirks = self._first_quirks
-            self.initiates_seen = self.lookups_seen = 0
+            self.initiates_seen = self.lookups_seen = self.refunds_seen = 0
 
     def open(self, purchase: Purchase, *, secret_key: str) -> SimulatedPayment:
         """Make a new payment link. The same purchase_order_id makes another one, as at Khalti."""
@@ -238,12 +279,16 @@ class Simulator:
             return self._payments[pidx]
 
     def look_up(self, pidx: str, *, secret_key: str) -> SimulatedPayment:
-        """The payment as a merchant may see it: another merchant's is as unknown as one that never was."""
+        """The payment as a merchant may see it: another merchant's is as unknown as one that never was.
+
+        It is handed out as it was when the question came.
+        """
         with self._lock:
             found = self.find(pidx)
             if found.key_digest != key_digest(secret_key):
                 raise UnknownPayment("No payment of this merchant has that pidx.")
-            return self._kept(evolve(found, lookups=found.lookups + 1))
+            self._kept(found.looked_up())
+            return found
 
     def payments(self) -> tuple[SimulatedPayment, ...]:
         """Every payment, the oldest first."""
@@ -264,7 +309,9 @@ class Simulator:
         """The payer pays in full, be it late: after a cancel or an expiry too."""
         with self._lock:
             paid = self.find(pidx).moved(Status.COMPLETED, self.now())
-            return self._kept(evolve(paid, mobile=mobile, transaction_id=self._new_id()))
+            transaction_id = self._new_id()
+            self._pidx_paid_by[transaction_id] = pidx
+            return self._kept(evolve(paid, mobile=mobile, transaction_id=transaction_id))
 
     def pend(self, pidx: str, *, mobile: str = "9800000000") -> SimulatedPayment:
         """The payer has paid, but the money is somewhere on its way (or lost at a bank)."""
@@ -284,7 +331,22 @@ class Simulator:
     def refund(self, pidx: str, amount: int | None = None) -> SimulatedPayment:
         """The merchant refunds in their own panel: `amount` paisa, or all that is left."""
         with self._lock:
-            return self._kept(self.find(pidx).refunded(amount, self.now()))
+            return self._refunded(self.find(pidx), amount, by="panel")
+
+    def refund_transaction(
+        self, transaction_id: str, amount: int | None = None, *, secret_key: str
+    ) -> SimulatedPayment:
+        """The merchant's program refunds `amount` paisa of its own payment, or all that is left."""
+        with self._lock:
+            found = self.find(self.pidx_paid_by(transaction_id) or "")
+            if found.key_digest != key_digest(secret_key):
+                raise UnknownPayment("No payment of this merchant has that transaction id.")
+            return self._refunded(found, amount, by="api")
+
+    def pidx_paid_by(self, transaction_id: str) -> str | None:
+        """The pidx of the payment that this transaction made, if there is one."""
+        with self._lock:
+            return self._pidx_paid_by.get(transaction_id)
 
     def arm(self, fault: Fault) -> None:
         """Let `fault` happen, after those that are armed already."""
@@ -307,10 +369,14 @@ class Simulator:
             return None
 
     def count(self, on: str) -> None:
-        """Note that a request arrived at initiate or look-up, whatever comes of it."""
+        """Note that a request arrived at initiate, look-up or refund, whatever comes of it."""
         with self._lock:
             self.initiates_seen += on == "initiate"
             self.lookups_seen += on == "lookup"
+            self.refunds_seen += on == "refund"
+
+    def _refunded(self, payment: SimulatedPayment, amount: int | None, by: Literal["api", "panel"]) -> SimulatedPayment:
+        return self._kept(payment.refunded(amount, self.now(), by=by, lag=self.quirks.refund_lag_lookups))
 
     def _kept(self, payment: SimulatedPayment) -> SimulatedPayment:
         self._payments[payment.pidx] = payment

@@ -17,7 +17,7 @@ import uvicorn
 from attrs import frozen
 
 from sewapay.adapters.khalti.simulator import control, pages, wire
-from sewapay.adapters.khalti.simulator.exchange import Answer, Hangup, Reply, Request, Verbatim, pidx_of
+from sewapay.adapters.khalti.simulator.exchange import Answer, Hangup, Reply, Request, Verbatim
 from sewapay.adapters.khalti.simulator.faults import Scene
 from sewapay.adapters.khalti.simulator.ledger import Simulator
 
@@ -33,11 +33,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 WireRoute = Callable[[Simulator, Request], Reply]
 
-WIRE: Final[dict[str, tuple[str, WireRoute]]] = {
-    "/api/v2/epayment/initiate/": ("initiate", wire.initiate),
-    "/api/v2/epayment/lookup/": ("lookup", wire.look_up),
-}
-"""Path to the name that faults know it by, and what it does. Refunds get their line here."""
+WIRE: Final[dict[str, WireRoute]] = {"initiate": wire.initiate, "lookup": wire.look_up, "refund": wire.refund}
+"""What each of Khalti's routes does, by the name that faults know it by."""
 
 _HOST: Final = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 _FORM: Final = re.compile(r"/pay/[^/]+/[a-z]+")
@@ -84,23 +81,24 @@ def answer(simulator: Simulator, request: Request, *, too_large: bool = False) -
 
     `too_large` says that the body was not kept because it was beyond all bounds.
     """
-    if request.path in WIRE:
-        return wire.too_large() if too_large else _on_the_wire(simulator, request)
+    on = wire.route_of(simulator, request.path)
+    if on is not None:
+        return wire.too_large() if too_large else _on_the_wire(simulator, request, on)
     if request.path.startswith("/_sim/"):
         return control.too_large() if too_large else control.control(simulator, request)
     if _FORM.fullmatch(request.path):
         return pages.too_large() if too_large else pages.form(simulator, request)
     if request.path == "/" and request.method in ("GET", "HEAD"):
         return pages.front(simulator, request)
-    if f"{request.path}/" in WIRE:
+    if wire.route_of(simulator, f"{request.path}/") is not None:
         return wire.with_slash(request)
     return wire.not_found()
 
 
-def _on_the_wire(simulator: Simulator, request: Request) -> Answer:
-    on, route = WIRE[request.path]
+def _on_the_wire(simulator: Simulator, request: Request, on: str) -> Answer:
+    route = WIRE[on]
     simulator.count(on)
-    fault = simulator.take_fault(on, pidx_of(request))
+    fault = simulator.take_fault(on, wire.pidx_meant(simulator, request))
     if fault is None:
         return route(simulator, request)
     scene = Scene(base_url=request.base_url, earlier_pidx=simulator.latest_pidx())

@@ -1,4 +1,4 @@
-"""What initiate checks before it makes a payment link, field by field, with Khalti's own messages.
+"""What initiate and refund check before they do anything, field by field, with Khalti's own messages.
 
 Messages with a constant in capitals are documented (Khalti docs, initiate, error section) or, for a missing key, a null
 and a value of the wrong type, those of Django REST framework: our guess.
@@ -86,6 +86,27 @@ def purchase_of(fields: dict[str, object], quirks: Quirks) -> Purchase:
         merchant_extras=tuple((name, str(value)) for name, value in fields.items() if name.startswith("merchant_")),
         life_seconds=life_seconds,
     )
+
+
+def refund_of(fields: dict[str, object]) -> int | None:
+    """How many paisa to give back; None for all. Raises Invalid with every wrong field: our guess, all of it."""
+    wrong: dict[str, list[str]] = {}
+    amount: int | None = None
+    try:
+        if "mobile" in fields:
+            text(fields["mobile"])
+    except Wrong as message:
+        wrong["mobile"] = [str(message)]
+    try:
+        if "amount" in fields:
+            amount = integer(fields["amount"])
+    except Wrong as message:
+        wrong["amount"] = [str(message)]
+    if amount is not None and amount < 1:
+        wrong["amount"] = ["Ensure this value is greater than or equal to 1."]
+    if wrong:
+        raise Invalid(wrong)
+    return amount
 
 
 def required_text(fields: dict[str, object], name: str) -> str:

@@ -1,4 +1,4 @@
-"""The e-payment API as Khalti documents it: initiate, look-up, and the two envelopes of their errors.
+"""The e-payment API as Khalti documents it: initiate, look-up, refund, and the two envelopes of their errors.
 
 Validation errors are `{field: [messages], ..., "error_key": "validation_error"}`, all wrong fields at once; errors of
 authentication are `{"detail": ..., "status_code": 401}` (Khalti docs, generic errors). What Khalti does not document is
@@ -6,22 +6,29 @@ marked "our guess" and mostly follows the framework that its answers look like, 
 """
 
 import hmac
+import re
 from collections.abc import Callable
 from typing import Final
 
-from sewapay.adapters.khalti.simulator.exchange import NotJson, Reply, Request, json_reply, parsed
+from sewapay.adapters.khalti.simulator.exchange import NotJson, Reply, Request, json_reply, parsed, pidx_of
 from sewapay.adapters.khalti.simulator.ledger import (
     PAID,
+    NotPossible,
     SimulatedPayment,
     Simulator,
     Status,
     UnknownPayment,
     nepal_time,
 )
-from sewapay.adapters.khalti.simulator.validation import Invalid, Wrong, purchase_of, required_text
+from sewapay.adapters.khalti.simulator.validation import Invalid, Wrong, purchase_of, refund_of, required_text
 
 ENDED_UNPAID: Final = frozenset({Status.EXPIRED, Status.USER_CANCELED})
 """The states that a look-up tells with HTTP 400, its body as ever (Khalti docs, lookup table)."""
+
+INITIATE: Final = "/api/v2/epayment/initiate/"
+LOOKUP: Final = "/api/v2/epayment/lookup/"
+REFUND: Final = re.compile(r"/api(?P<below>/v2|/v2/epayment)?/merchant-transaction/(?P<transaction>[^/]+)/refund/")
+"""Refunds are documented without `/v2`; below it, and below `/v2/epayment`, public code asks for them."""
 
 Fields = dict[str, object]
 Step = Callable[[Fields, str], Reply]
@@ -30,6 +37,21 @@ Step = Callable[[Fields, str], Reply]
 
 class _Unauthorized(Exception):
     """The request does not carry a key that the stand-in takes; the text is Khalti's `detail`."""
+
+
+def route_of(simulator: Simulator, path: str) -> str | None:
+    """The name that faults know a path by: `initiate`, `lookup` or `refund`; None for a path that Khalti has not."""
+    if path in (INITIATE, LOOKUP):
+        return "initiate" if path == INITIATE else "lookup"
+    refund_path = REFUND.fullmatch(path)
+    is_taken = refund_path and (refund_path["below"] is None or simulator.quirks.any_refund_path)
+    return "refund" if is_taken else None
+
+
+def pidx_meant(simulator: Simulator, request: Request) -> str | None:
+    """The pidx that a request is about: named in a look-up, behind the transaction id in a refund."""
+    refund_path = REFUND.fullmatch(request.path)
+    return simulator.pidx_paid_by(refund_path["transaction"]) if refund_path else pidx_of(request)
 
 
 def initiate(simulator: Simulator, request: Request) -> Reply:
@@ -63,7 +85,30 @@ def look_up(simulator: Simulator, request: Request) -> Reply:
         except UnknownPayment:
             unknown = {"detail": "Not found.", "error_key": "validation_error"}
             return json_reply(simulator.quirks.unknown_pidx_status, unknown)
-        return _told(found, found.status(simulator.now()), simulator.quirks.fee)
+        return _told(found, found.told(simulator.now()), simulator.quirks.fee)
+
+    return _authorized(simulator, request, step)
+
+
+def refund(simulator: Simulator, request: Request) -> Reply:
+    """POST `/api/merchant-transaction/{transaction_id}/refund/`: give all that is left back, or `amount` paisa of it.
+
+    The yes is documented (Khalti docs, refund); every refusal is our guess. So is that `amount` is whole paisa: the
+    note there says so, and the sample shows 50.00, which is refused here. `mobile` is for payments that came from a
+    bank; it is checked and not kept.
+    """
+
+    def step(fields: Fields, key: str) -> Reply:
+        refund_path = REFUND.fullmatch(request.path)
+        try:
+            simulator.refund_transaction(
+                refund_path["transaction"] if refund_path else "", refund_of(fields), secret_key=key
+            )
+        except UnknownPayment:
+            return json_reply(404, {"detail": "Not found.", "error_key": "validation_error"})
+        except NotPossible as refused:
+            return json_reply(400, {"detail": str(refused), "error_key": "validation_error"})
+        return json_reply(200, {"detail": "Transaction refund successful."})
 
     return _authorized(simulator, request, step)
 
