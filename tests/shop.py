@@ -78,9 +78,9 @@ class Shop:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.gateway = FakeGateway(name=KHALTI)
-        self.memory = MemoryStore()
-        self.store = store or self.memory
         self.clock = ManualClock()
+        self.memory = MemoryStore(now=self.clock.now)
+        self.store = store or self.memory
         self.container: Container = build_container(
             {
                 "SEWAPAY_ENV": "test",

@@ -68,6 +68,7 @@ def a_payment(number: int = 1, *, booking: Booking | None = None, at: datetime =
         environment=Environment.SANDBOX,
         order_reference=OrderReference(f"{number:020d}"),
         return_to=None,
+        longest_life=timedelta(hours=24),
         actor="customer:42",
         at=at,
     )
@@ -915,9 +916,9 @@ async def payments_are_filtered(store: Store) -> None:
         store,
         *(hers, his),
         a_payment(1, booking=hers, at=NOON),
-        evolve(a_payment(2, booking=hers, at=NOON + minutes(1)), status=PaymentStatus.UNDER_REVIEW),
+        evolve(a_payment(2, booking=hers, at=NOON + minutes(1)), review_reason=ReviewReason.STUCK),
         evolve(a_payment(3, booking=his, at=NOON + minutes(2)), gateway=esewa),
-        evolve(a_payment(4, booking=his, at=NOON + minutes(3)), surplus=True, status=PaymentStatus.COMPLETED),
+        evolve(a_payment(4, booking=his, at=NOON + minutes(3)), review_reason=ReviewReason.SURPLUS),
         evolve(a_payment(5, booking=his, at=NOON + minutes(4)), outcome_unknown=True),
     )
     expected = [
@@ -925,7 +926,8 @@ async def payments_are_filtered(store: Store) -> None:
         (PaymentFilter(customer_id=CustomerId("42")), [2, 1]),
         (PaymentFilter(customer_id=CustomerId("nobody")), []),
         (PaymentFilter(booking_id=BookingId(2)), [5, 4, 3]),
-        (PaymentFilter(status=PaymentStatus.CREATED), [5, 3, 1]),
+        (PaymentFilter(status=PaymentStatus.CREATED), [5, 4, 3, 2, 1]),
+        (PaymentFilter(status=PaymentStatus.OPEN), []),
         (PaymentFilter(gateway=esewa), [3]),
         (PaymentFilter(needs_attention=True), [5, 4, 2]),
         (PaymentFilter(needs_attention=False), [3, 1]),
@@ -933,7 +935,7 @@ async def payments_are_filtered(store: Store) -> None:
         (PaymentFilter(created_from=NOON + minutes(4) + timedelta(microseconds=1)), []),
         (PaymentFilter(created_to=NOON), []),
         (PaymentFilter(customer_id=CustomerId("43"), booking_id=BookingId(1)), []),
-        (PaymentFilter(customer_id=CustomerId("43"), needs_attention=True, status=PaymentStatus.CREATED), [5]),
+        (PaymentFilter(customer_id=CustomerId("43"), needs_attention=True, status=PaymentStatus.CREATED), [5, 4]),
     ]
 
     for wanted, numbers_of_payments in expected:
@@ -941,18 +943,19 @@ async def payments_are_filtered(store: Store) -> None:
 
 
 @clause
-async def a_surplus_that_was_paid_back_needs_no_attention(store: Store) -> None:
-    refunded, partly = PaymentStatus.REFUNDED, PaymentStatus.PARTIALLY_REFUNDED
+async def what_nobody_has_to_decide_needs_no_attention_whatever_its_status(store: Store) -> None:
+    review, completed = PaymentStatus.UNDER_REVIEW, PaymentStatus.COMPLETED
     await given(
         store,
         a_booking(),
-        evolve(a_payment(1, at=NOON), surplus=True, status=refunded),
-        evolve(a_payment(2, at=NOON + minutes(1)), surplus=True, status=partly),
-        evolve(a_payment(3, at=NOON + minutes(2)), surplus=True, status=refunded, outcome_unknown=True),
+        evolve(a_payment(1, at=NOON), surplus=True, status=completed),
+        evolve(a_payment(2, at=NOON + minutes(1)), status=review),
+        evolve(a_payment(3, at=NOON + minutes(2)), status=completed, review_reason=ReviewReason.REFUNDED_OUTSIDE),
+        evolve(a_payment(4, at=NOON + minutes(3)), status=completed, outcome_unknown=True),
     )
 
-    assert await _all_payments(store, PaymentFilter(needs_attention=True)) == [3, 2]
-    assert await _all_payments(store, PaymentFilter(needs_attention=False)) == [1]
+    assert await _all_payments(store, PaymentFilter(needs_attention=True)) == [4, 3]
+    assert await _all_payments(store, PaymentFilter(needs_attention=False)) == [2, 1]
 
 
 @clause
