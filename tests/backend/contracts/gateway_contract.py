@@ -1,16 +1,17 @@
 """What every gateway promises, as checks that any of them can be put through without its company.
 
-A check gets a `Stage`: gateways, and a hand on what stands behind them. `CHECKS` holds them by name; `WIRE_CHECKS` are
-for gateways that speak HTTP, whose company may answer anything. `test_gateway_contract_bites.py` proves that each of
-them catches a gateway that is broken in the way it is meant for.
+A check gets a `Stage`: gateways, and a hand on what stands behind them. `CHECKS` holds them by name; `REFUND_CHECKS`
+are for gateways that give money back; `WIRE_CHECKS` and `WIRE_REFUND_CHECKS` for those that speak HTTP, whose company
+may answer anything. `test_gateway_contract_bites.py` proves that each of them catches a gateway that is broken in the
+way it is meant for.
 """
 
 import asyncio
 import logging
 import re
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from string import ascii_uppercase, digits
 from types import MappingProxyType
@@ -21,14 +22,16 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sewapay.application.errors import GatewayError, NothingSent, OutcomeUnknown
+from sewapay.application.errors import GatewayError, NothingSent, OutcomeUnknown, RefundRefused
 from sewapay.application.ports import (
     Authenticity,
     CheckoutKind,
     Order,
     Payer,
     PaymentGateway,
+    RefundGateway,
     RefundKind,
+    RefundOrder,
     ReturnHint,
     ReturnMessage,
     Urls,
@@ -45,7 +48,7 @@ LONGEST_ANSWER_SECONDS: Final = 4.0
 
 
 class Stage(Protocol):
-    """A gateway's world in a test. `on` is `initiate` or `look-up`; `reference` is the gateway's own."""
+    """A gateway's world in a test. `on` is `initiate`, `look-up` or `refund`; `reference` is the gateway's own."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -60,6 +63,15 @@ class Stage(Protocol):
     @property
     def looked_up(self) -> int:
         """How many look-ups arrived."""
+        ...
+
+    @property
+    def refunded(self) -> int:
+        """How many requests for a refund arrived."""
+        ...
+
+    def given_back(self, reference: str) -> int:
+        """How many paisa of a payment went back, by the company's own books."""
         ...
 
     def gateway(self) -> PaymentGateway:
@@ -115,6 +127,28 @@ async def opened(gateway: PaymentGateway, order: Order) -> Order:
 def named(order: Order) -> str:
     """What the company calls it."""
     return order.gateway_reference or str(order.reference)
+
+
+async def paid(stage: Stage, paisa: int = 113000) -> Order:
+    """The order as it is stored once it was paid and looked up."""
+    gateway = stage.gateway()
+    order = await opened(gateway, an_order(paisa))
+    stage.customer_pays(named(order))
+    return evolve(order, transaction_id=(await gateway.look_up(order)).transaction_id)
+
+
+def refunding(gateway: PaymentGateway) -> RefundGateway:
+    """The half of a gateway that gives money back."""
+    assert gateway.refunds is not None
+    return gateway.refunds
+
+
+def everything(order: Order) -> RefundOrder:
+    return RefundOrder(amount=order.amount, is_all=True)
+
+
+def a_part(paisa: int) -> RefundOrder:
+    return RefundOrder(amount=Money(paisa), is_all=False)
 
 
 # --- every gateway ----------------------------------------------------------------------------------------------------
@@ -289,12 +323,7 @@ async def a_canceled_call_ends_at_once(stage: Stage) -> None:
 
 
 async def secrets_show_nowhere(stage: Stage) -> None:
-    heard = _Heard()
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(heard)
-    root.setLevel(logging.DEBUG)
-    try:
+    with _hearing() as heard:
         gateway = stage.gateway()
         told = [repr(gateway), str(gateway), repr(gateway.capabilities)]
         order = await opened(gateway, an_order())
@@ -305,9 +334,6 @@ async def secrets_show_nowhere(stage: Stage) -> None:
             await gateway.open_checkout(an_order(), URLS, PAYER)
         with pytest.raises(GatewayError) as unreached:
             await stage.unreachable().open_checkout(an_order(), URLS, PAYER)
-    finally:
-        root.removeHandler(heard)
-        root.setLevel(level)
     for failed in (on_look_up, on_initiate, unreached):
         told += [repr(failed.value), "".join(traceback.format_exception(failed.value))]
 
@@ -342,11 +368,143 @@ async def capabilities_are_honest(stage: Stage) -> None:
     assert can.label.strip() == can.label != ""
     assert can.least.paisa >= 1
     assert can.greatest is None or can.greatest >= can.least
-    assert can.default_life > timedelta(0)
+    assert can.longest_life >= can.default_life > timedelta(0)
     assert can.reference_length >= 20, "our order references have 20 characters"
     assert all(re.fullmatch(can.reference_charset, letter) for letter in ascii_uppercase + digits)
-    assert (can.refunds is RefundKind.NONE) == (not hasattr(gateway, "refund"))
+    assert (can.refunds is RefundKind.NONE) == (gateway.refunds is None)
     assert isinstance(await opened(gateway, an_order(can.least.paisa)), Order), "the least amount is taken"
+
+
+# --- gateways that give money back ------------------------------------------------------------------------------------
+
+
+async def all_of_it_goes_back_exactly(stage: Stage) -> None:
+    gateway = stage.gateway()
+    for paisa in (gateway.capabilities.least.paisa, 113001, 99_99_999):
+        order = await paid(stage, paisa)
+        before = stage.refunded
+
+        said = await refunding(gateway).refund(order, everything(order))
+
+        seen = await gateway.look_up(order)
+        assert 1 <= len(said) <= 64
+        assert said.isprintable()
+        assert seen.reported is Reported.REFUNDED
+        assert seen.refunded is not False
+        assert seen.amount == Money(paisa), "what was paid, whatever went back"
+        assert (stage.given_back(named(order)), stage.refunded) == (paisa, before + 1)
+
+
+async def parts_go_back_to_the_paisa_and_add_up(stage: Stage) -> None:
+    gateway = stage.gateway()
+    if gateway.capabilities.refunds is not RefundKind.PARTIAL:
+        return
+    order = await paid(stage, 113000)
+
+    for part, given_back, reported in (
+        (1, 1, Reported.PARTIALLY_REFUNDED),
+        (12_999, 13_000, Reported.PARTIALLY_REFUNDED),
+        (100_000, 113_000, Reported.REFUNDED),
+    ):
+        await refunding(gateway).refund(order, a_part(part))
+
+        seen = await gateway.look_up(order)
+        assert (seen.reported, stage.given_back(named(order))) == (reported, given_back)
+        assert seen.amount == Money(113000)
+
+    assert stage.refunded == 3
+
+
+async def a_refund_leaves_other_payments_alone(stage: Stage) -> None:
+    gateway = stage.gateway()
+    one, other, third = await paid(stage), await paid(stage), await paid(stage)
+
+    await refunding(gateway).refund(third, everything(third))
+    await refunding(gateway).refund(other, everything(other))
+
+    assert (await gateway.look_up(one)).reported is Reported.COMPLETED
+    assert [stage.given_back(named(order)) for order in (one, other, third)] == [0, 113000, 113000]
+
+
+async def what_cannot_be_given_back_is_refused(stage: Stage) -> None:
+    gateway = stage.gateway()
+    unpaid = await opened(gateway, an_order())
+    order = await paid(stage)
+
+    refused = [(unpaid, everything(unpaid)), (evolve(order, transaction_id="z" * 22), everything(order))]
+    if gateway.capabilities.refunds is RefundKind.PARTIAL:
+        refused.append((order, a_part(113001)))
+    for whose, wanted in refused:
+        with pytest.raises(RefundRefused) as too_much:
+            await refunding(gateway).refund(whose, wanted)
+        assert not too_much.value.may_ask_again
+    assert (stage.given_back(named(unpaid)), stage.given_back(named(order))) == (0, 0)
+
+    await refunding(gateway).refund(order, everything(order))
+    with pytest.raises(RefundRefused):
+        await refunding(gateway).refund(order, everything(order))
+    assert stage.given_back(named(order)) == 113000
+
+
+async def a_refund_without_an_answer_is_unknown_and_not_repeated(stage: Stage) -> None:
+    gateway = stage.gateway()
+    order = await paid(stage)
+
+    with stage.silent("refund"), pytest.raises(OutcomeUnknown) as unknown:
+        await refunding(gateway).refund(order, everything(order))
+
+    assert not unknown.value.may_ask_again
+    assert stage.refunded == 1
+    assert (await gateway.look_up(order)).reported is Reported.REFUNDED
+
+
+async def no_connection_means_that_nothing_went_back(stage: Stage) -> None:
+    order = await paid(stage)
+
+    with pytest.raises(NothingSent) as unreached:
+        await refunding(stage.unreachable()).refund(order, everything(order))
+
+    assert unreached.value.may_ask_again
+    assert (stage.refunded, stage.given_back(named(order))) == (0, 0)
+
+
+async def a_canceled_refund_ends_at_once(stage: Stage) -> None:
+    gateway = stage.gateway()
+    order = await paid(stage)
+    with stage.held("refund"):
+        call = asyncio.ensure_future(refunding(gateway).refund(order, everything(order)))
+        for _ in range(2000):
+            if stage.refunded:
+                break
+            await asyncio.sleep(0.001)
+
+        call.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
+async def a_refund_shows_no_secret(stage: Stage) -> None:
+    gateway = stage.gateway()
+    order, again = await paid(stage), await paid(stage)
+    assert order.transaction_id
+    told = []
+    with _hearing() as heard:
+        told.append(await refunding(gateway).refund(order, everything(order)))
+        with pytest.raises(GatewayError) as refused:
+            await refunding(gateway).refund(order, everything(order))
+        with stage.silent("refund"), pytest.raises(GatewayError) as unanswered:
+            await refunding(gateway).refund(again, everything(again))
+        with pytest.raises(GatewayError) as unreached:
+            await refunding(stage.unreachable()).refund(again, everything(again))
+    for failed in (refused, unanswered, unreached):
+        told += [repr(failed.value), "".join(traceback.format_exception(failed.value))]
+
+    for secret in stage.secrets:
+        assert secret not in "\n".join(told), "in an answer or an error"
+        assert secret not in "\n".join(heard.lines), "in a log line"
+    for transaction_id in filter(None, (order.transaction_id, again.transaction_id)):
+        assert transaction_id not in "\n".join(heard.ours), "in a log line of ours"
 
 
 # --- gateways that speak HTTP -----------------------------------------------------------------------------------------
@@ -391,9 +549,22 @@ BROKEN_ANSWERS: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
 )
 
 
+def _routes(stage: Stage) -> tuple[str, ...]:
+    """The calls that an answer comes to."""
+    return ("initiate", "look-up") if stage.gateway().refunds is None else ("initiate", "look-up", "refund")
+
+
 async def _spoiled(stage: Stage, on: str, fault: Mapping[str, object]) -> GatewayError:
     """The error that one spoiled answer ends in."""
     gateway = stage.gateway()
+    if on == "refund":
+        order = await paid(stage)
+        stage.spoils(on, fault)
+        with pytest.raises(GatewayError) as failed:
+            await refunding(gateway).refund(order, everything(order))
+        assert (await gateway.look_up(order)).reported in (Reported.COMPLETED, Reported.REFUNDED)
+        assert stage.given_back(named(order)) in (0, 113000), "once at most"
+        return failed.value
     if on == "initiate":
         stage.spoils(on, fault)
         with pytest.raises(GatewayError) as failed:
@@ -409,19 +580,40 @@ async def _spoiled(stage: Stage, on: str, fault: Mapping[str, object]) -> Gatewa
 
 
 async def a_broken_answer_is_unknown(stage: Stage) -> None:
-    for on in ("initiate", "look-up"):
+    for on in _routes(stage):
         for name, fault in BROKEN_ANSWERS.items():
-            before = stage.initiated
+            before = stage.initiated, stage.refunded
 
             error = await _spoiled(stage, on, fault)
 
             assert isinstance(error, OutcomeUnknown), f"{name} on {on} became {error!r}"
             assert not error.may_ask_again
-            assert stage.initiated == before + 1, f"{name} on {on}: the opening was repeated"
+            assert stage.initiated == before[0] + 1, f"{name} on {on}: the opening was repeated"
+            assert stage.refunded == before[1] + (on == "refund"), f"{name} on {on}: the refund was repeated"
+
+
+NOT_A_YES: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
+    {
+        "an empty object": {"fault": "raw", "body": "{}"},
+        "null": {"fault": "raw", "body": "null"},
+        "a list": {"fault": "raw", "body": "[]"},
+        "a page": {"fault": "html"},
+        "a page that says no": {"fault": "status", "status": 400, "body": "html"},
+        "a page that is not there": {"fault": "status", "status": 404, "body": "html"},
+        "not allowed": {"fault": "status", "status": 405},
+    }
+)
+
+
+async def a_refund_was_made_only_when_the_answer_says_so(stage: Stage) -> None:
+    for name, fault in NOT_A_YES.items():
+        error = await _spoiled(stage, "refund", fault)
+
+        assert isinstance(error, OutcomeUnknown), f"{name} became {error!r}"
 
 
 async def a_large_answer_is_cut(stage: Stage) -> None:
-    for on in ("initiate", "look-up"):
+    for on in _routes(stage):
         async with asyncio.timeout(LONGEST_ANSWER_SECONDS):
             error = await _spoiled(stage, on, {"fault": "huge", "mib": 8})
 
@@ -429,14 +621,14 @@ async def a_large_answer_is_cut(stage: Stage) -> None:
 
 
 async def a_compressed_answer_is_not_inflated(stage: Stage) -> None:
-    for on in ("initiate", "look-up"):
+    for on in _routes(stage):
         error = await _spoiled(stage, on, {"fault": "gzip_bomb", "mib": 16})
 
         assert isinstance(error, OutcomeUnknown)
 
 
 async def a_slow_answer_is_cut_by_the_clock(stage: Stage) -> None:
-    for on in ("initiate", "look-up"):
+    for on in _routes(stage):
         async with asyncio.timeout(LONGEST_ANSWER_SECONDS):
             error = await _spoiled(stage, on, {"fault": "drip", "seconds": 0.1})
 
@@ -445,25 +637,45 @@ async def a_slow_answer_is_cut_by_the_clock(stage: Stage) -> None:
 
 async def a_redirect_is_not_followed(stage: Stage) -> None:
     for status in (301, 302, 303, 307, 308):
-        for on in ("initiate", "look-up"):
-            before = stage.initiated, stage.looked_up
+        for on in _routes(stage):
+            before = stage.initiated, stage.looked_up, stage.refunded
 
             error = await _spoiled(stage, on, {"fault": "redirect", "status": status, "location": "same"})
 
             assert isinstance(error, OutcomeUnknown)
             looks = 0 if on == "initiate" else 2
-            assert (stage.initiated, stage.looked_up) == (before[0] + 1, before[1] + looks)
+            refunds = 1 if on == "refund" else 0
+            expected = before[0] + 1, before[1] + looks, before[2] + refunds
+            assert (stage.initiated, stage.looked_up, stage.refunded) == expected
 
 
 class _Heard(logging.Handler):
-    """Every log line, whoever wrote it."""
+    """Every log line, whoever wrote it; `ours` are those of this service."""
 
     def __init__(self) -> None:
         super().__init__(level=logging.DEBUG)
         self.lines: list[str] = []
+        self.ours: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(f"{record.getMessage()} {record.__dict__}")
+        if record.name.startswith("sewapay"):
+            self.ours.append(self.lines[-1])
+
+
+@contextmanager
+def _hearing() -> Iterator[_Heard]:
+    """What is logged meanwhile, down to the last detail."""
+    heard = _Heard()
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(heard)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield heard
+    finally:
+        root.removeHandler(heard)
+        root.setLevel(level)
 
 
 def _by_name(*checks: Check) -> Mapping[str, Check]:
@@ -489,6 +701,16 @@ CHECKS: Final = _by_name(
     a_return_never_raises_and_proves_nothing,
     capabilities_are_honest,
 )
+REFUND_CHECKS: Final = _by_name(
+    all_of_it_goes_back_exactly,
+    parts_go_back_to_the_paisa_and_add_up,
+    a_refund_leaves_other_payments_alone,
+    what_cannot_be_given_back_is_refused,
+    a_refund_without_an_answer_is_unknown_and_not_repeated,
+    no_connection_means_that_nothing_went_back,
+    a_canceled_refund_ends_at_once,
+    a_refund_shows_no_secret,
+)
 WIRE_CHECKS: Final = _by_name(
     a_broken_answer_is_unknown,
     a_large_answer_is_cut,
@@ -496,3 +718,4 @@ WIRE_CHECKS: Final = _by_name(
     a_slow_answer_is_cut_by_the_clock,
     a_redirect_is_not_followed,
 )
+WIRE_REFUND_CHECKS: Final = _by_name(a_refund_was_made_only_when_the_answer_says_so)

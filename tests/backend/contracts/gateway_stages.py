@@ -20,7 +20,14 @@ from tests.backend.contracts.gateway_contract import Stage
 
 KEY: Final = "canary0123456789abcdef0123456789"
 DEADLINE_SECONDS: Final = "0.6"
-_ROUTES: Final = MappingProxyType({"initiate": "initiate", "look-up": "lookup"})
+_ROUTES: Final = MappingProxyType({"initiate": "initiate", "look-up": "lookup", "refund": "refund"})
+_PATHS: Final = MappingProxyType(
+    {
+        "initiate": "/api/v2/epayment/initiate/",
+        "look-up": "/api/v2/epayment/lookup/",
+        "refund": "/api/merchant-transaction/HT6o6PEZRWFJ5ygavzHWd5/refund/",
+    }
+)
 
 KhaltiWrap = Callable[[KhaltiGateway], PaymentGateway]
 FakeWrap = Callable[[FakeGateway], PaymentGateway]
@@ -51,6 +58,13 @@ class KhaltiStage:
     def looked_up(self) -> int:
         return self.khaltis.simulator.lookups_seen
 
+    @property
+    def refunded(self) -> int:
+        return self.khaltis.simulator.refunds_seen
+
+    def given_back(self, reference: str) -> int:
+        return self.khaltis.simulator.find(reference).refunded_amount
+
     def gateway(self) -> PaymentGateway:
         return self._built(self.khaltis.address)
 
@@ -72,7 +86,7 @@ class KhaltiStage:
     def spoils(self, on: str, fault: Mapping[str, object]) -> None:
         spoiled: dict[str, object] = {**fault, "on": _ROUTES[on]}
         if fault.get("location") == "same":
-            spoiled["location"] = f"{self.khaltis.address}/api/v2/epayment/{_ROUTES[on]}/"
+            spoiled["location"] = self.khaltis.address + _PATHS[on]
         self._sim("faults", **spoiled)
 
     def customer_pays(self, reference: str) -> None:
@@ -118,6 +132,13 @@ class FakeStage:
     @property
     def looked_up(self) -> int:
         return self._company.looked_up
+
+    @property
+    def refunded(self) -> int:
+        return self._company.refunded
+
+    def given_back(self, reference: str) -> int:
+        return sum(amount.paisa for amount in self._company.payments[reference].given_back)
 
     def gateway(self) -> PaymentGateway:
         return self.wrap(self._company)

@@ -13,13 +13,15 @@ from attrs import evolve
 
 from sewapay.adapters.khalti import protocol
 from sewapay.adapters.khalti.gateway import KhaltiGateway
-from sewapay.application.errors import GatewayError, NothingSent, OutcomeUnknown, ProtocolError
+from sewapay.application.errors import GatewayError, NothingSent, OutcomeUnknown, ProtocolError, RefundRefused
 from sewapay.application.ports import (
     Authenticity,
     Capabilities,
     CheckoutKind,
     Order,
     Payer,
+    RefundKind,
+    RefundOrder,
     ReturnHint,
     ReturnMessage,
     Urls,
@@ -27,7 +29,7 @@ from sewapay.application.ports import (
 from sewapay.domain.checkout import Checkout
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
-from tests.backend.contracts.gateway_contract import CHECKS, WIRE_CHECKS
+from tests.backend.contracts.gateway_contract import CHECKS, REFUND_CHECKS, WIRE_CHECKS, WIRE_REFUND_CHECKS
 from tests.backend.contracts.gateway_stages import KEY, Khaltis, khalti_stage
 
 
@@ -284,6 +286,144 @@ class TakesAnErrorPageForARefusal(KhaltiGateway):
             return Observation(reported=Reported.FAILED, said="no JSON")
 
 
+class HidesItsRefunds(KhaltiGateway):
+    @property
+    def capabilities(self) -> Capabilities:
+        return evolve(super().capabilities, refunds=RefundKind.NONE)
+
+
+class SaysYesAndGivesNothingBack(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        return "Transaction refund successful."
+
+
+class KeepsAPaisa(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        part = RefundOrder(amount=Money(wanted.amount.paisa - 1), is_all=False)
+        return await super().refund(order, part if wanted.is_all else wanted)
+
+
+class SaysYesWithoutAWord(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        await super().refund(order, wanted)
+        return ""
+
+
+class SaysYesWithEverythingThatCame(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        return f"{await super().refund(order, wanted)} {order!r}"
+
+
+class RefundsInRupees(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        return await super().refund(order, evolve(wanted, amount=Money(max(wanted.amount.paisa // 100, 1))))
+
+
+class AlwaysGivesAllOfItBack(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        return await super().refund(order, evolve(wanted, is_all=True))
+
+
+class RefundsTheSameTransactionAgain(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        transaction_id = _first.setdefault(id(self.client), order.transaction_id)
+        try:
+            return await super().refund(evolve(order, transaction_id=transaction_id), wanted)
+        except RefundRefused:
+            return "Transaction refund successful."
+
+
+class TakesARefusalForAYes(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        try:
+            return await super().refund(order, wanted)
+        except RefundRefused:
+            return "already refunded"
+
+
+class TakesARefusalForSilence(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        try:
+            return await super().refund(order, wanted)
+        except RefundRefused as error:
+            raise OutcomeUnknown("HTTP 400") from error
+
+
+class RepeatsTheRefund(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        try:
+            return await super().refund(order, wanted)
+        except OutcomeUnknown as error:
+            try:
+                return await super().refund(order, wanted)
+            except RefundRefused:
+                raise error from None
+
+
+class TakesALostRefundForARefusal(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        try:
+            return await super().refund(order, wanted)
+        except OutcomeUnknown as error:
+            raise RefundRefused("timeout") from error
+
+
+class TakesALostRefundForNothingSent(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        try:
+            return await super().refund(order, wanted)
+        except OutcomeUnknown as error:
+            raise NothingSent("timeout") from error
+
+
+class NeverSaysThatNoRefundWasSent(NeverSaysThatNothingWasSent):
+    pass
+
+
+class SwallowsARefundsCancellation(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        try:
+            return await super().refund(order, wanted)
+        except asyncio.CancelledError as error:
+            raise OutcomeUnknown("canceled") from error
+
+
+class LogsItsKeyWhenRefunding(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        logging.getLogger("sewapay.khalti").debug("refunding with %s", dict(self._headers))
+        return await super().refund(order, wanted)
+
+
+class LogsTheTransaction(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        logging.getLogger("sewapay.khalti").info("refunding %s", order.transaction_id)
+        return await super().refund(order, wanted)
+
+
+class BelievesAnyAnswerToARefund(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        try:
+            return await super().refund(order, wanted)
+        except ProtocolError:
+            return "refunded, or so"
+
+
+class TakesAPageForARefusal(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        try:
+            return await super().refund(order, wanted)
+        except ProtocolError as error:
+            raise RefundRefused("no JSON") from error
+
+
+class TakesAnErrorForARefund(KhaltiGateway):
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        try:
+            return await super().refund(order, wanted)
+        except OutcomeUnknown:
+            return "refunded, or so"
+
+
 _first: Final[dict[int, str | None]] = {}
 _answers: Final[dict[str, Observation]] = {}
 _mine: Final[list[tuple[KhaltiGateway, str]]] = []
@@ -325,17 +465,40 @@ CAUGHT_BY: Final[Mapping[type[KhaltiGateway], str]] = MappingProxyType(
         InflatesWhatItGets: "a_compressed_answer_is_not_inflated",
         HasNoDeadline: "a_slow_answer_is_cut_by_the_clock",
         FollowsRedirects: "a_redirect_is_not_followed",
+        HidesItsRefunds: "capabilities_are_honest",
+        SaysYesAndGivesNothingBack: "all_of_it_goes_back_exactly",
+        KeepsAPaisa: "all_of_it_goes_back_exactly",
+        SaysYesWithoutAWord: "all_of_it_goes_back_exactly",
+        SaysYesWithEverythingThatCame: "all_of_it_goes_back_exactly",
+        RefundsInRupees: "parts_go_back_to_the_paisa_and_add_up",
+        AlwaysGivesAllOfItBack: "parts_go_back_to_the_paisa_and_add_up",
+        RefundsTheSameTransactionAgain: "a_refund_leaves_other_payments_alone",
+        TakesARefusalForAYes: "what_cannot_be_given_back_is_refused",
+        TakesARefusalForSilence: "what_cannot_be_given_back_is_refused",
+        RepeatsTheRefund: "a_refund_without_an_answer_is_unknown_and_not_repeated",
+        TakesALostRefundForARefusal: "a_refund_without_an_answer_is_unknown_and_not_repeated",
+        TakesALostRefundForNothingSent: "a_refund_without_an_answer_is_unknown_and_not_repeated",
+        NeverSaysThatNoRefundWasSent: "no_connection_means_that_nothing_went_back",
+        SwallowsARefundsCancellation: "a_canceled_refund_ends_at_once",
+        LogsItsKeyWhenRefunding: "a_refund_shows_no_secret",
+        LogsTheTransaction: "a_refund_shows_no_secret",
+        TakesAnErrorForARefund: "a_broken_answer_is_unknown",
+        BelievesAnyAnswerToARefund: "a_refund_was_made_only_when_the_answer_says_so",
+        TakesAPageForARefusal: "a_refund_was_made_only_when_the_answer_says_so",
     }
 )
 
 
+EVERY_CLAUSE: Final = MappingProxyType({**CHECKS, **REFUND_CHECKS, **WIRE_CHECKS, **WIRE_REFUND_CHECKS})
+
+
 def test_every_clause_has_something_to_catch() -> None:
-    assert set(CAUGHT_BY.values()) == {*CHECKS, *WIRE_CHECKS}
+    assert set(CAUGHT_BY.values()) == set(EVERY_CLAUSE)
 
 
 @pytest.mark.parametrize("broken", CAUGHT_BY, ids=lambda broken: broken.__name__)
 async def test_a_broken_gateway_is_caught(broken: type[KhaltiGateway], khaltis: Khaltis) -> None:
-    check = {**CHECKS, **WIRE_CHECKS}[CAUGHT_BY[broken]]
+    check = EVERY_CLAUSE[CAUGHT_BY[broken]]
 
     async with khalti_stage(khaltis, lambda good: broken(config=good.config, client=good.client)) as stage:
         # pytest's own "did not raise" is no Exception
