@@ -11,6 +11,7 @@ process has written meanwhile, whatever the timeout.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 from sewapay.adapters.sql.errors import MOST_RUNS, as_told, is_worth_another_run
@@ -30,10 +31,11 @@ class _TransactionGone(Exception):
 
 
 class GroupCommit:
-    """The one writer of a file. Used by one thread."""
+    """The one writer of a file. Used by one thread. `now` is what a transaction is told as the database's time."""
 
-    def __init__(self, file: SqliteFile) -> None:
+    def __init__(self, file: SqliteFile, now: Callable[[], datetime]) -> None:
         self._file = file
+        self._now = now
         self.commits = 0
         """How many commits there were."""
 
@@ -70,7 +72,7 @@ class GroupCommit:
         """Run a job in a savepoint. Its own errors are its outcome; raises when the whole transaction is gone."""
         for _ in range(MOST_RUNS):
             self._file.execute("SAVEPOINT one")
-            tx = SqlTx(self._file.session())
+            tx = SqlTx(self._file.session(), now=self._now)
             try:
                 job.error = None
                 job.result = job.work(tx)

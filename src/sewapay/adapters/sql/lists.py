@@ -2,28 +2,23 @@
 
 from typing import Final
 
-from sqlalchemy import and_, literal, not_, or_, select, tuple_
+from sqlalchemy import and_, literal, not_, select, tuple_
 
 from sewapay.adapters.sql.cursors import read_cursor, write_cursor
 from sewapay.adapters.sql.rows import booking_from, payment_from
 from sewapay.adapters.sql.session import Session
-from sewapay.adapters.sql.tables import bookings, payments
+from sewapay.adapters.sql.tables import NEEDS_ATTENTION, bookings, payments
 from sewapay.application.errors import InvalidCursor
 from sewapay.application.storage import BookingFilter, Page, PaymentFilter
 from sewapay.domain.booking import Booking
 from sewapay.domain.errors import InvalidIdentifier
 from sewapay.domain.identifiers import BookingId, PaymentId
-from sewapay.domain.payment import Payment, PaymentStatus
+from sewapay.domain.payment import Payment
 
 __all__ = ["booking_page", "payment_page"]
 
 _BOOKINGS: Final = select(bookings).order_by(bookings.c.registered_at.desc(), bookings.c.id.desc())
 _PAYMENTS: Final = select(payments).order_by(payments.c.created_at.desc(), payments.c.id.desc())
-_NEEDS_ATTENTION: Final = or_(
-    payments.c.status == PaymentStatus.UNDER_REVIEW.value,
-    and_(payments.c.surplus, payments.c.status != PaymentStatus.REFUNDED.value),
-    payments.c.outcome_unknown,
-)
 
 
 def booking_page(session: Session, wanted: BookingFilter, page: Page) -> tuple[list[Booking], str | None]:
@@ -65,7 +60,7 @@ def payment_page(session: Session, wanted: PaymentFilter, page: Page) -> tuple[l
     if wanted.created_to is not None:
         conditions.append(payments.c.created_at < wanted.created_to)
     if wanted.needs_attention is not None:
-        conditions.append(_NEEDS_ATTENTION if wanted.needs_attention else not_(_NEEDS_ATTENTION))
+        conditions.append(NEEDS_ATTENTION if wanted.needs_attention else not_(NEEDS_ATTENTION))
     if page.cursor is not None:
         at, id = read_cursor(page.cursor)
         try:

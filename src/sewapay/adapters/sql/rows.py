@@ -1,32 +1,56 @@
 """Rows and entities: two functions for each, and nothing else. A row is a dict by the names of the columns.
 
-`events` and `evidence` are not part of an entity's row: they are written beside it, and a row that is read has none.
+`events`, `evidence` and `postings` are not part of an entity's row: they are written beside it, and a row that is read
+has none.
 """
 
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Any, TypeAlias
 
 from sewapay.application.access import ApiKey, Scope
+from sewapay.application.idempotency import Answer, KeptAnswer, KeyName
+from sewapay.application.pacing import Pace
 from sewapay.domain.booking import Booking, BookingStatus, Customer
 from sewapay.domain.checkout import NextStep, PostForm, Redirect
 from sewapay.domain.events import Event, EventKind
-from sewapay.domain.identifiers import BookingId, CustomerId, Environment, GatewayName, OrderReference, PaymentId
+from sewapay.domain.identifiers import (
+    BookingId,
+    CustomerId,
+    Environment,
+    GatewayName,
+    OrderReference,
+    PaymentId,
+    RefundId,
+)
+from sewapay.domain.ledger import Account, Entry, Posting
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Evidence, Observation, Reported
 from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle, ReturnTo, ReviewReason
+from sewapay.domain.refund import Refund, RefundStatus
 
 __all__ = [
     "Row",
     "Values",
+    "answer_from",
     "booking_from",
     "event_from",
     "evidence_from",
     "key_from",
+    "pace_from",
     "payment_from",
+    "postings_from",
+    "refund_from",
+    "row_of_answer",
     "row_of_booking",
     "row_of_event",
     "row_of_evidence",
     "row_of_key",
+    "row_of_name",
+    "row_of_pace",
     "row_of_payment",
+    "row_of_refund",
+    "rows_of_postings",
 ]
 
 Row: TypeAlias = dict[str, Any]
@@ -79,7 +103,7 @@ def booking_from(row: Row) -> Booking:
 
 
 def row_of_payment(payment: Payment) -> Values:
-    """Every column of a payment."""
+    """Every column of a payment. Who looks at it right now is no part of it, and stands in columns of its own."""
     return_to = payment.return_to
     return {
         "id": str(payment.id),
@@ -92,6 +116,7 @@ def row_of_payment(payment: Payment) -> Values:
         "status": payment.status.value,
         "gateway_reference": payment.gateway_reference,
         "next_step": _json_of_step(payment.next_step),
+        "opened_at": payment.opened_at,
         "expires_at": payment.expires_at,
         "return_url": None if return_to is None else return_to.url,
         "return_style": None if return_to is None else return_to.style.value,
@@ -102,10 +127,14 @@ def row_of_payment(payment: Payment) -> Values:
         "reason": payment.reason,
         "amount_paid": _paisa(payment.amount_paid),
         "amount_refunded": _paisa(payment.amount_refunded),
+        "amount_reserved": payment.amount_reserved.paisa,
+        "refund_due": payment.refund_due,
         "fee": _paisa(payment.fee),
         "transaction_id": payment.transaction_id,
         "paid_at": payment.paid_at,
         "next_check_at": payment.next_check_at,
+        "looked_at": payment.looked_at,
+        "silences": payment.silences,
         "version": payment.version,
     }
 
@@ -123,6 +152,7 @@ def payment_from(row: Row) -> Payment:
         status=PaymentStatus(row["status"]),
         gateway_reference=row["gateway_reference"],
         next_step=_step_from(row["next_step"]),
+        opened_at=row["opened_at"],
         expires_at=row["expires_at"],
         return_to=None if row["return_url"] is None else ReturnTo(row["return_url"], ReturnStyle(row["return_style"])),
         said=row["said"],
@@ -132,10 +162,14 @@ def payment_from(row: Row) -> Payment:
         reason=row["reason"],
         amount_paid=_money(row["amount_paid"]),
         amount_refunded=_money(row["amount_refunded"]),
+        amount_reserved=Money(row["amount_reserved"]),
+        refund_due=row["refund_due"],
         fee=_money(row["fee"]),
         transaction_id=row["transaction_id"],
         paid_at=row["paid_at"],
         next_check_at=row["next_check_at"],
+        looked_at=row["looked_at"],
+        silences=row["silences"],
         version=row["version"],
     )
 
@@ -156,8 +190,83 @@ def _step_from(stored: dict[str, Any] | None) -> NextStep | None:
     return PostForm(stored["url"], stored["fields"]) if stored["kind"] == "post_form" else Redirect(stored["url"])
 
 
+def row_of_refund(refund: Refund) -> Values:
+    """Every column of a refund."""
+    return {
+        "id": str(refund.id),
+        "payment_id": str(refund.payment_id),
+        "booking_id": int(refund.booking_id),
+        "amount": refund.amount.paisa,
+        "is_all": refund.is_all,
+        "reason": refund.reason,
+        "requested_by": refund.requested_by,
+        "requested_at": refund.requested_at,
+        "status": refund.status.value,
+        "accepted_at": refund.accepted_at,
+        "refused": refund.refused,
+        "said": refund.said,
+        "settled_at": refund.settled_at,
+        "version": refund.version,
+    }
+
+
+def refund_from(row: Row) -> Refund:
+    """The refund of a row with every column."""
+    return Refund(
+        id=RefundId(row["id"]),
+        payment_id=PaymentId(row["payment_id"]),
+        booking_id=BookingId(row["booking_id"]),
+        amount=Money(row["amount"]),
+        is_all=row["is_all"],
+        reason=row["reason"],
+        requested_by=row["requested_by"],
+        requested_at=row["requested_at"],
+        status=RefundStatus(row["status"]),
+        accepted_at=row["accepted_at"],
+        refused=row["refused"],
+        said=row["said"],
+        settled_at=row["settled_at"],
+        version=row["version"],
+    )
+
+
+def rows_of_postings(payment: Payment) -> list[Values]:
+    """What happened to a payment's money, an entry a row. `payment` is as it was before it was stored."""
+    return [
+        {
+            "payment_id": str(posting.payment_id),
+            "payment_version": payment.version + 1,
+            "posting": place,
+            "booking_id": int(posting.booking_id),
+            "at": posting.at,
+            "why": posting.why,
+            "account": entry.account.value,
+            "paisa": entry.paisa,
+        }
+        for place, posting in enumerate(payment.postings, 1)
+        for entry in posting.entries
+    ]
+
+
+def postings_from(rows: Iterable[Row]) -> list[Posting]:
+    """The postings of one payment's rows, which are in their order."""
+    grouped = groupby(rows, key=lambda row: (row["payment_version"], row["posting"]))
+    return [_posting_from(list(entries)) for _, entries in grouped]
+
+
+def _posting_from(rows: list[Row]) -> Posting:
+    first = rows[0]
+    return Posting(
+        booking_id=BookingId(first["booking_id"]),
+        payment_id=PaymentId(first["payment_id"]),
+        at=first["at"],
+        why=first["why"],
+        entries=tuple(Entry(Account(row["account"]), row["paisa"]) for row in rows),
+    )
+
+
 def row_of_event(event: Event) -> Values:
-    """Every column of an event but its sequence, which the store gives."""
+    """Every column of an event but its number and its sequence, which the store gives."""
     return {
         "booking_id": int(event.booking_id),
         "payment_id": None if event.payment_id is None else str(event.payment_id),
@@ -181,7 +290,7 @@ def event_from(row: Row) -> Event:
 
 
 def row_of_evidence(payment_id: PaymentId, evidence: Evidence) -> Values:
-    """Every column of a kept answer but its number, which the database gives."""
+    """Every column of a gateway's answer but its number, which the database gives."""
     seen = evidence.observation
     return {
         "payment_id": str(payment_id),
@@ -197,7 +306,7 @@ def row_of_evidence(payment_id: PaymentId, evidence: Evidence) -> Values:
 
 
 def evidence_from(row: Row) -> Evidence:
-    """The kept answer of a row with every column."""
+    """The gateway's answer of a row with every column."""
     return Evidence(
         at=row["at"],
         observation=Observation(
@@ -210,6 +319,48 @@ def evidence_from(row: Row) -> Evidence:
             refunded=row["refunded"],
         ),
     )
+
+
+def row_of_pace(gateway: GatewayName, environment: Environment, pace: Pace) -> Values:
+    """Every column of a gateway's pace."""
+    return {
+        "gateway": str(gateway),
+        "environment": environment.value,
+        "spent_until": pace.spent_until,
+        "silences": pace.silences,
+        "away_until": pace.away_until,
+    }
+
+
+def pace_from(row: Row) -> Pace:
+    """The pace of a row with every column."""
+    return Pace(spent_until=row["spent_until"], silences=row["silences"], away_until=row["away_until"])
+
+
+def row_of_name(name: KeyName) -> Values:
+    """The columns by which a kept answer is found."""
+    return {"principal": name.principal, "operation": name.operation, "key": name.key}
+
+
+def row_of_answer(name: KeyName, kept: KeptAnswer) -> Values:
+    """Every column of a kept answer."""
+    answer = kept.answer
+    return {
+        **row_of_name(name),
+        "fingerprint": kept.fingerprint,
+        "begun_at": kept.begun_at,
+        "subject": kept.subject,
+        "status": None if answer is None else answer.status,
+        "headers": None if answer is None else dict(answer.headers),
+        "body": None if answer is None else answer.body,
+    }
+
+
+def answer_from(row: Row) -> KeptAnswer:
+    """The kept answer of a row with every column."""
+    is_there = row["status"] is not None
+    answer = Answer(status=row["status"], headers=row["headers"], body=row["body"]) if is_there else None
+    return KeptAnswer(fingerprint=row["fingerprint"], begun_at=row["begun_at"], subject=row["subject"], answer=answer)
 
 
 def row_of_key(key: ApiKey) -> Values:

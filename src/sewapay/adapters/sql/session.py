@@ -6,11 +6,12 @@ a database first needs it; its text, the order of its values and their conversio
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from attrs import frozen
-from sqlalchemy import ColumnElement, Dialect, Executable, Select
+from sqlalchemy import ColumnElement, Dialect, Executable, SelectBase, UpdateBase
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import TypeEngine
@@ -74,17 +75,19 @@ class _Form:
 
 
 class Prepared:
-    """A statement of SQLAlchemy's, compiled when a database first needs it."""
+    """A statement of SQLAlchemy's, compiled when a database first needs it. `on_sqlite`: what SQLite takes instead."""
 
-    def __init__(self, statement: Executable) -> None:
+    def __init__(self, statement: Executable, *, on_sqlite: Executable | None = None) -> None:
         self._statement = statement
+        self._on_sqlite = statement if on_sqlite is None else on_sqlite
         self._forms: dict[str, _Form] = {}
 
     def on(self, dialect: Dialect) -> _Form:
         """The statement as this database takes it."""
         form = self._forms.get(dialect.name)
         if form is None:
-            form = self._forms[dialect.name] = _compiled(self._statement, dialect)
+            statement = self._on_sqlite if dialect.name == "sqlite" else self._statement
+            form = self._forms[dialect.name] = _compiled(statement, dialect)
         return form
 
 
@@ -94,7 +97,9 @@ def _compiled(statement: Executable, dialect: Dialect) -> _Form:
     compiled = statement.compile(dialect=dialect)
     if not isinstance(compiled, SQLCompiler):
         raise TypeError("only statements about rows can be run")
-    columns: list[ColumnElement[Any]] = list(statement.selected_columns) if isinstance(statement, Select) else []
+    columns: list[ColumnElement[Any]] = []
+    if isinstance(statement, SelectBase | UpdateBase):
+        columns = list(statement.exported_columns)
     names = tuple(str(column.key) for column in columns)
     readers = [(name, _reader(column.type, dialect)) for name, column in zip(names, columns, strict=True)]
     return _Form(
@@ -139,6 +144,12 @@ class Session:
         """All rows."""
         form = prepared.on(self.dialect)
         return [form.row(given) for given in self._run(self.driver.fetch, form.sql, form.ordered(values))]
+
+    def rows_apart(self, prepared: Prepared, values: Values) -> list[tuple[Sequence[Any], Callable[[], Row]]]:
+        """All rows, each as the driver gave it and still to be read: one that cannot be read spoils no other."""
+        form = prepared.on(self.dialect)
+        found = self._run(self.driver.fetch, form.sql, form.ordered(values))
+        return [(given, partial(form.row, given)) for given in found]
 
     def listed(self, statement: Executable) -> list[Row]:
         """All rows of a statement that was built for this one time, its values in it."""

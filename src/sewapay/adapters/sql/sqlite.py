@@ -1,6 +1,7 @@
 """The store in an SQLite file: one writer that commits in groups, and readers on connections of their own."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,7 +13,7 @@ from sewapay.adapters.sql.workers import Job, Workers
 from sewapay.application.errors import StoreUnavailable
 from sewapay.application.storage import Tx, View
 
-__all__ = ["SqliteStore"]
+__all__ = ["SqliteStore", "utc_now"]
 
 T = TypeVar("T")
 
@@ -20,15 +21,24 @@ READERS: Final = 2
 BUSY_SECONDS: Final = 5.0
 
 
+def utc_now() -> datetime:
+    """This machine's time, in UTC."""
+    return datetime.now(UTC)
+
+
 class SqliteStore:
     """Bookings, payments and their events in one file. Opened inside the event loop that uses it.
 
-    `busy_seconds`: how long another process may hold the file before a transaction is given up.
+    `busy_seconds`: how long another process may hold the file before a transaction is given up. `now` (UTC): a file
+    has no clock of its own, and belongs to one machine; so that machine's clock is the database's time.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self, path: Path, *, busy_seconds: float = BUSY_SECONDS, now: Callable[[], datetime] = utc_now
+    ) -> None:
         self.path = path
         self._busy_seconds = busy_seconds
+        self._now = now
         self._group_commit: GroupCommit | None = None
         self._writer: Workers | None = None
         self._readers: Workers | None = None
@@ -36,7 +46,7 @@ class SqliteStore:
     async def open(self) -> None:
         """Start the threads. The file itself is opened when it is first needed, and again after it was away."""
         if self._writer is None:
-            self._group_commit = GroupCommit(self._file(WRITING))
+            self._group_commit = GroupCommit(self._file(WRITING), self._now)
             self._writer = Workers("sewapay-writer", [self._group_commit])
             self._readers = Workers("sewapay-reader", [_Reader(self._file(READING)) for _ in range(READERS)])
 

@@ -1,18 +1,24 @@
 """What transactions see: one implementation for both databases."""
 
+from collections.abc import Callable
+from datetime import datetime
+
 from attrs import evolve
 
 from sewapay.adapters.sql import statements
+from sewapay.adapters.sql.answers import SqlAnswers, SqlPaces
 from sewapay.adapters.sql.errors import RunAgain, StaleVersion, violates
-from sewapay.adapters.sql.rows import Values, row_of_booking, row_of_event, row_of_evidence, row_of_key, row_of_payment
+from sewapay.adapters.sql.events import SqlEvents
+from sewapay.adapters.sql.payments import SqlPayments
+from sewapay.adapters.sql.rows import row_of_booking, row_of_key, row_of_refund
 from sewapay.adapters.sql.session import Session
-from sewapay.adapters.sql.views import SqlApiKeysView, SqlBookingsView, SqlEventsView, SqlPaymentsView
+from sewapay.adapters.sql.views import SqlApiKeysView, SqlBookingsView, SqlLedger, SqlRefundsView
 from sewapay.application.access import ApiKey
-from sewapay.application.errors import BookingExists, ReferenceTaken
+from sewapay.application.errors import BookingExists
 from sewapay.domain.booking import Booking
-from sewapay.domain.events import Event
-from sewapay.domain.identifiers import BookingId, Environment, GatewayName, PaymentId
-from sewapay.domain.payment import Payment
+from sewapay.domain.errors import RefundInProgress
+from sewapay.domain.identifiers import BookingId
+from sewapay.domain.refund import Refund
 
 __all__ = ["SqlTx"]
 
@@ -23,7 +29,7 @@ class SqlBookings(SqlBookingsView):
     __slots__ = ("_events", "_given")
     _get = statements.BOOKING_LOCKED
 
-    def __init__(self, session: Session, events: "SqlEvents") -> None:
+    def __init__(self, session: Session, events: SqlEvents) -> None:
         super().__init__(session)
         self._events = events
         self._given: BookingId | None = None
@@ -68,91 +74,45 @@ class SqlBookings(SqlBookingsView):
         return stored
 
 
-class SqlPayments(SqlPaymentsView):
-    """Payments, inside a transaction."""
+class SqlRefunds(SqlRefundsView):
+    """Refunds, inside a transaction."""
 
     __slots__ = ("_events",)
 
-    def __init__(self, session: Session, events: "SqlEvents") -> None:
+    def __init__(self, session: Session, events: SqlEvents) -> None:
         super().__init__(session)
         self._events = events
 
-    def add(self, payment: Payment) -> Payment:
-        """Store a new payment with its events and evidence. Returns it as stored, at version 1."""
-        stored = evolve(payment, version=1, events=(), evidence=())
+    def add(self, refund: Refund) -> Refund:
+        """Store a new refund with its events; raises `RefundInProgress` beside one whose outcome is not known."""
+        stored = evolve(refund, version=1, events=())
         try:
-            self._session.write(statements.ADD_PAYMENT, row_of_payment(stored))
+            self._session.write(statements.ADD_REFUND, row_of_refund(stored))
         except Exception as error:
-            raise self._taken(error) from error
-        self._keep(payment)
+            raise self._beside_an_open_one(error) from error
+        self._events.keep(refund.events)
         return stored
 
-    def save(self, payment: Payment) -> Payment:
-        """Store a change with its events and evidence, provided that the stored version is still `payment.version`.
+    def save(self, refund: Refund) -> Refund:
+        """Store a change with its events, provided that the stored version is still `refund.version`.
 
-        Whose payment it is, of what, through which gateway, does not change and is not written.
+        What was asked for, by whom and when, does not change and is not written.
         """
-        stored = evolve(payment, version=payment.version + 1, events=(), evidence=())
-        values = row_of_payment(stored) | {"payment_id": str(payment.id), "read_version": payment.version}
+        stored = evolve(refund, version=refund.version + 1, events=())
+        values = row_of_refund(stored) | {"refund_id": str(refund.id), "read_version": refund.version}
         try:
-            saved = self._session.write(statements.SAVE_PAYMENT, values)
+            saved = self._session.write(statements.SAVE_REFUND, values)
         except Exception as error:
-            raise self._taken(error) from error
+            raise self._beside_an_open_one(error) from error
         if saved != 1:
-            raise self._session.breaks(StaleVersion(f"payment {payment.id} was changed by another transaction"))
-        self._keep(payment)
+            raise self._session.breaks(StaleVersion(f"refund {refund.id} was changed by another transaction"))
+        self._events.keep(refund.events)
         return stored
 
-    def has_transaction(
-        self, gateway: GatewayName, environment: Environment, transaction_id: str, *, besides: PaymentId
-    ) -> bool:
-        """Whether another payment carries this transaction id of the gateway.
-
-        Whoever asks for the same id in another transaction waits until this one is over.
-        """
-        if self._session.dialect.name == "postgresql":
-            self._session.row(statements.WAIT_FOR_A_TRANSACTION, {"transaction_id": transaction_id})
-        values: Values = {
-            "gateway": str(gateway),
-            "environment": environment.value,
-            "transaction_id": transaction_id,
-            "besides": str(besides),
-        }
-        return self._session.row(statements.WITH_TRANSACTION, values) is not None
-
-    def _keep(self, payment: Payment) -> None:
-        self._events.keep(payment.events)
-        answers = [row_of_evidence(payment.id, evidence) for evidence in payment.evidence]
-        self._session.write_all(statements.ADD_EVIDENCE, answers)
-
-    def _taken(self, error: Exception) -> Exception:
-        if violates(error, "gateway_reference"):
-            return self._session.breaks(ReferenceTaken("another payment has this gateway reference"))
+    def _beside_an_open_one(self, error: Exception) -> Exception:
+        if violates(error, "refunds.payment_id") or violates(error, "uq_refunds_open_of_payment"):
+            return self._session.breaks(RefundInProgress("another refund of this payment has no known outcome yet"))
         return error
-
-
-class SqlEvents(SqlEventsView):
-    """Events, inside a transaction: gathered while it runs, and written together at its end."""
-
-    __slots__ = ("_waiting",)
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._waiting: list[Values] = []
-
-    def keep(self, happened: tuple[Event, ...]) -> None:
-        """Write these with the transaction."""
-        self._waiting += [row_of_event(event) for event in happened]
-
-    def write(self) -> None:
-        """Write what waits, each with its booking's next number."""
-        waiting, self._waiting = self._waiting, []
-        self._session.write_all(statements.ADD_EVENT, waiting)
-
-    def of_booking(self, booking_id: BookingId) -> list[Event]:
-        """The booking's events and those of its payments, in their order; this transaction's too."""
-        self.write()
-        return super().of_booking(booking_id)
 
 
 class SqlApiKeys(SqlApiKeysView):
@@ -170,19 +130,44 @@ class SqlApiKeys(SqlApiKeysView):
 
 
 class SqlTx:
-    """What a transaction's function reads and writes through."""
+    """What a transaction's function reads and writes through.
 
-    __slots__ = ("api_keys", "bookings", "events", "payments", "session")
+    `now`: the clock of a database that has none of its own; without it the server is asked.
+    """
 
-    def __init__(self, session: Session) -> None:
+    __slots__ = (
+        *("_now", "_time"),
+        *("answers", "api_keys", "bookings", "events", "ledger", "paces", "payments", "refunds", "session"),
+    )
+
+    def __init__(self, session: Session, *, now: Callable[[], datetime] | None = None) -> None:
+        self._now = now
+        self._time: datetime | None = None
         self.session = session
-        self.events = SqlEvents(self.session)
-        self.bookings = SqlBookings(self.session, self.events)
-        self.payments = SqlPayments(self.session, self.events)
-        self.api_keys = SqlApiKeys(self.session)
+        self.events = SqlEvents(session)
+        self.bookings = SqlBookings(session, self.events)
+        self.payments = SqlPayments(session, self.events, self.time)
+        self.refunds = SqlRefunds(session, self.events)
+        self.ledger = SqlLedger(session)
+        self.paces = SqlPaces(session, self.time)
+        self.answers = SqlAnswers(session)
+        self.api_keys = SqlApiKeys(session)
+
+    def time(self) -> datetime:
+        """The database's own time (UTC), asked for once in a transaction."""
+        if self._time is None:
+            self._time = self._asked() if self._now is None else self._now()
+        return self._time
 
     def finish(self) -> None:
         """Write what waits until the end; raises the error that broke the transaction, even if it was swallowed."""
         if self.session.broken is not None:
             raise self.session.broken
         self.events.write()
+
+    def _asked(self) -> datetime:
+        row = self.session.row(statements.TIME, {})
+        if row is None:
+            raise LookupError("the server told no time")
+        told: datetime = row["now"]
+        return told

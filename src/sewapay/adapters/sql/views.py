@@ -2,18 +2,37 @@
 
 from sewapay.adapters.sql import statements
 from sewapay.adapters.sql.lists import booking_page, payment_page
-from sewapay.adapters.sql.rows import Values, booking_from, event_from, evidence_from, key_from, payment_from
+from sewapay.adapters.sql.rows import (
+    Values,
+    booking_from,
+    event_from,
+    evidence_from,
+    key_from,
+    payment_from,
+    postings_from,
+    refund_from,
+)
 from sewapay.adapters.sql.session import Session
 from sewapay.application.access import ApiKey
-from sewapay.application.errors import BookingNotFound, PaymentNotFound
+from sewapay.application.errors import BookingNotFound, PaymentNotFound, RefundNotFound
 from sewapay.application.storage import BookingFilter, Page, PaymentFilter
 from sewapay.domain.booking import Booking
 from sewapay.domain.events import Event
-from sewapay.domain.identifiers import BookingId, Environment, GatewayName, PaymentId
+from sewapay.domain.identifiers import BookingId, Environment, GatewayName, PaymentId, RefundId
+from sewapay.domain.ledger import Posting
 from sewapay.domain.observation import Evidence
 from sewapay.domain.payment import Payment
+from sewapay.domain.refund import Refund
 
-__all__ = ["SqlApiKeysView", "SqlBookingsView", "SqlEventsView", "SqlPaymentsView", "SqlView"]
+__all__ = [
+    "SqlApiKeysView",
+    "SqlBookingsView",
+    "SqlEventsView",
+    "SqlLedger",
+    "SqlPaymentsView",
+    "SqlRefundsView",
+    "SqlView",
+]
 
 
 class SqlBookingsView:
@@ -77,6 +96,39 @@ class SqlPaymentsView:
         return [evidence_from(row) for row in self._session.rows(statements.EVIDENCE, {"payment_id": str(payment_id)})]
 
 
+class SqlRefundsView:
+    """Refunds, to read."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, refund_id: RefundId) -> Refund:
+        """The refund; raises `RefundNotFound`."""
+        row = self._session.row(statements.REFUND, {"refund_id": str(refund_id)})
+        if row is None:
+            raise RefundNotFound
+        return refund_from(row)
+
+    def of_payment(self, payment_id: PaymentId) -> list[Refund]:
+        """All refunds of one payment, oldest first."""
+        return [refund_from(row) for row in self._session.rows(statements.REFUNDS, {"payment_id": str(payment_id)})]
+
+
+class SqlLedger:
+    """The ledger, to read; `SqlPayments` writes it."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def of_payment(self, payment_id: PaymentId) -> list[Posting]:
+        """Every posting of a payment, oldest first."""
+        return postings_from(self._session.rows(statements.ENTRIES, {"payment_id": str(payment_id)}))
+
+
 class SqlEventsView:
     """Events, to read."""
 
@@ -111,11 +163,13 @@ class SqlApiKeysView:
 class SqlView:
     """What a reading function sees."""
 
-    __slots__ = ("api_keys", "bookings", "events", "payments", "session")
+    __slots__ = ("api_keys", "bookings", "events", "ledger", "payments", "refunds", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.bookings = SqlBookingsView(self.session)
         self.payments = SqlPaymentsView(self.session)
+        self.refunds = SqlRefundsView(self.session)
+        self.ledger = SqlLedger(self.session)
         self.events = SqlEventsView(self.session)
         self.api_keys = SqlApiKeysView(self.session)
