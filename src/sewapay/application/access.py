@@ -50,6 +50,10 @@ class Operation(StrEnum):
     READ_PAYMENT = "read a payment"
     LIST_PAYMENTS = "list payments"
     READ_GATEWAYS = "read the gateways"
+    REFUND_PAYMENT = "refund a payment"
+    READ_REFUND = "read a refund"
+    RESOLVE_PAYMENT = "resolve a payment"
+    READ_EVENTS = "read the events"
 
 
 @frozen
@@ -75,6 +79,10 @@ POLICY: Final[Mapping[Operation, _Rule]] = MappingProxyType(
         Operation.READ_PAYMENT: _Rule(customer=True, link=True, staff=True, scopes=_READERS),
         Operation.LIST_PAYMENTS: _Rule(customer=True, link=False, staff=True, scopes=_READERS),
         Operation.READ_GATEWAYS: _Rule(customer=True, link=True, staff=True, scopes=frozenset(Scope)),
+        Operation.REFUND_PAYMENT: _Rule(customer=False, link=False, staff=True, scopes=frozenset({Scope.REFUNDS})),
+        Operation.READ_REFUND: _Rule(customer=True, link=False, staff=True, scopes=_READERS | {Scope.REFUNDS}),
+        Operation.RESOLVE_PAYMENT: _Rule(customer=False, link=False, staff=True, scopes=frozenset()),
+        Operation.READ_EVENTS: _Rule(customer=False, link=False, staff=True, scopes=_READERS | {Scope.WEBHOOKS}),
     }
 )
 

@@ -4,6 +4,7 @@ from attrs import frozen
 
 from sewapay.application.access import Operation, Principal
 from sewapay.application.errors import BookingNotFound
+from sewapay.application.idempotency import Once
 from sewapay.application.ports import Clock
 from sewapay.application.storage import Transact, Tx
 from sewapay.domain.booking import Booking
@@ -14,10 +15,11 @@ __all__ = ["CancelBooking", "Cancellation"]
 
 @frozen(kw_only=True)
 class Cancellation:
-    """Which booking, and who says so."""
+    """Which booking, and who says so. `once`: made again, the same answer."""
 
     by: Principal
     booking_id: BookingId
+    once: Once[Booking] | None = None
 
 
 @frozen
@@ -40,7 +42,12 @@ class CancelBooking:
             booking = tx.bookings.get(cancellation.booking_id)
             if not cancellation.by.may_see(booking):
                 raise BookingNotFound
+            if cancellation.once is not None:
+                cancellation.once.check(tx)
             canceled = booking.cancel(actor=cancellation.by.actor, at=self.clock.now())
-            return booking if canceled is booking else tx.bookings.save(canceled)
+            kept = booking if canceled is booking else tx.bookings.save(canceled)
+            if cancellation.once is not None:
+                cancellation.once.finish(tx, kept)
+            return kept
 
         return await self.transact(record)

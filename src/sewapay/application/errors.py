@@ -5,6 +5,7 @@
     └── ApplicationError
         ├── BookingNotFound              missing, or not the caller's: the two look the same
         ├── PaymentNotFound              likewise
+        ├── RefundNotFound               no such refund, or not one that the caller may see
         ├── KeyNotFound                  no such API key
         ├── InvalidCursor                a list's cursor that did not come from the page before
         ├── ReferenceTaken               another payment already has this gateway reference
@@ -15,6 +16,10 @@
         ├── AmountNotTaken               the gateway does not take so little, or so much
         ├── StillBeingChecked            an earlier payment of this booking has no known outcome yet
         ├── CheckoutInProgress           another request is opening this booking's checkout right now
+        ├── NotTheReviewedVersion        the payment changed since it was reviewed
+        ├── RefundsNotOffered            the gateway gives nothing back by a call of ours
+        ├── KeyReused                    an Idempotency-Key that was used for another request
+        ├── StillRunning                 the first request under an Idempotency-Key is not answered yet
         ├── UnusableSetting              a setting that nothing can be started with; names it, never its value
         ├── StoreUnavailable             the database is locked, full or away; nothing was changed
         └── GatewayError                 `may_ask_again` says whether it is safe to send the same again
@@ -23,6 +28,7 @@
             ├── NothingSent              the request certainly never left: may be asked again
             ├── KeyRefused               the gateway did not accept our key: nothing happened there
             ├── CheckoutRefused          the gateway refused what we sent: nothing happened there
+            ├── RefundRefused            the gateway refused to give this back; it may have been given back before
             └── OutcomeUnknown           sent, and no usable answer: it may or may not have happened
                 └── ProtocolError        an answer came, and it is not one that the gateway documents
 
@@ -47,14 +53,20 @@ __all__ = [
     "InvalidCursor",
     "KeyNotFound",
     "KeyRefused",
+    "KeyReused",
     "NotAllowed",
+    "NotTheReviewedVersion",
     "NothingSent",
     "OutcomeUnknown",
     "PaymentNotFound",
     "ProtocolError",
     "ReferenceTaken",
+    "RefundNotFound",
+    "RefundRefused",
+    "RefundsNotOffered",
     "ReturnUrlRefused",
     "StillBeingChecked",
+    "StillRunning",
     "StoreUnavailable",
     "UnusableSetting",
 ]
@@ -76,6 +88,13 @@ class PaymentNotFound(ApplicationError):
 
     def __init__(self) -> None:
         super().__init__("Payment not found or access denied")
+
+
+class RefundNotFound(ApplicationError):
+    """No such refund, or not one that the caller may see."""
+
+    def __init__(self) -> None:
+        super().__init__("Refund not found or access denied")
 
 
 class KeyNotFound(ApplicationError):
@@ -121,6 +140,33 @@ class CheckoutInProgress(ApplicationError):
     """The same booking's checkout is being opened by another request; asking again in a moment gives its link."""
 
 
+class NotTheReviewedVersion(ApplicationError):
+    """The payment was changed since it was reviewed; `version` is the one to review now."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"this payment changed since it was reviewed: read it again and decide on version {version}")
+        self.version = version
+
+
+class RefundsNotOffered(ApplicationError):
+    """Money that came through this gateway is given back in the gateway's own panel."""
+
+
+class KeyReused(ApplicationError):
+    """The Idempotency-Key belongs to an earlier request with another body."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request: send a new key with a new request")
+
+
+class StillRunning(ApplicationError):
+    """The first request with this Idempotency-Key is being worked on; `retry_after` in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("the first request with this Idempotency-Key is not answered yet: ask again in a moment")
+        self.retry_after = retry_after
+
+
 class UnusableSetting(ApplicationError):
     """Settings that the service cannot or must not start with: one line for each, naming the variable."""
 
@@ -160,6 +206,10 @@ class KeyRefused(GatewayError):
 
 class CheckoutRefused(GatewayError):
     """The gateway refused the request's content, so it opened nothing."""
+
+
+class RefundRefused(GatewayError):
+    """The gateway said no to this refund. A look-up tells whether the money had been given back before."""
 
 
 class OutcomeUnknown(GatewayError):

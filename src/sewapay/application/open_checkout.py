@@ -22,11 +22,13 @@ from sewapay.application.errors import (
     StillBeingChecked,
 )
 from sewapay.application.gateways import Gateways, enabled
+from sewapay.application.idempotency import Once
 from sewapay.application.ports import Clock, Ids, Payer, PaymentGateway, Urls
+from sewapay.application.recording import order_of
 from sewapay.application.return_urls import ReturnOrigins
 from sewapay.application.storage import Transact, Tx
-from sewapay.application.verify_payment import Verification, VerifyPayment, order_of
-from sewapay.domain.booking import Booking
+from sewapay.application.verify_payment import Verification, VerifyPayment
+from sewapay.domain.booking import Booking, BookingStatus
 from sewapay.domain.checkout import Checkout
 from sewapay.domain.identifiers import BookingId, GatewayName, PaymentId
 from sewapay.domain.money import Money
@@ -44,7 +46,8 @@ MOST_LOOKS: Final = 8
 class CheckoutRequest:
     """Which booking, through which gateway, and where the customer goes afterwards (None: our own result page).
 
-    `expected_amount` is refused when it differs from what is owed: the customer was shown another price.
+    `expected_amount` is refused when it differs from what is owed: the customer was shown another price. `once`: the
+    same request may be made again, and gets the same answer.
     """
 
     by: Principal
@@ -53,6 +56,7 @@ class CheckoutRequest:
     return_url: str | None = None
     return_style: ReturnStyle = ReturnStyle.PAYMENT_ID
     expected_amount: Money | None = None
+    once: "Once[OpenedCheckout] | None" = None
 
 
 @frozen
@@ -118,7 +122,7 @@ class OpenCheckout:
                 case OpenedCheckout():
                     return step
                 case _Begun(payment=payment, booking=booking):
-                    return await self._ask(gateway, payment, booking)
+                    return await self._ask(gateway, payment, booking, request.once)
                 case _LookFirst(payment_id=payment_id):
                     await self.verify(Verification(by=None, payment=payment_id))
                     looked_up |= {payment_id}
@@ -142,6 +146,8 @@ class OpenCheckout:
             booking = tx.bookings.get(request.booking_id)
             if not request.by.may_see(booking):
                 raise BookingNotFound
+            if request.once is not None:
+                request.once.check(tx)
             booking.require_payable()
             _require_taken(booking.amount, gateway, request.expected_amount)
             live = None
@@ -161,7 +167,10 @@ class OpenCheckout:
                     _require_out_of_the_way(attempt)
             if live is not None:
                 wanted = live.returning_to(return_to)
-                return OpenedCheckout(live if wanted is live else tx.payments.save(wanted), is_new=False)
+                found = OpenedCheckout(live if wanted is live else tx.payments.save(wanted), is_new=False)
+                if request.once is not None:
+                    request.once.finish(tx, found)
+                return found
             payment = Payment.begin(
                 id=payment_id,
                 booking=booking,
@@ -169,55 +178,79 @@ class OpenCheckout:
                 environment=gateway.environment,
                 order_reference=order_reference,
                 return_to=return_to,
+                longest_life=gateway.capabilities.longest_life,
                 actor=request.by.actor,
                 at=now,
             )
+            if request.once is not None:
+                request.once.begin(tx)
             return _Begun(tx.payments.add(payment), booking)
 
         return decide
 
-    async def _ask(self, gateway: PaymentGateway, begun: Payment, booking: Booking) -> OpenedCheckout:
+    async def _ask(
+        self, gateway: PaymentGateway, begun: Payment, booking: Booking, once: Once[OpenedCheckout] | None
+    ) -> OpenedCheckout:
         urls = Urls(return_url=f"{self.public_url}/return/{begun.id}/", website_url=self.public_url)
         customer = booking.customer
         payer = Payer(name=customer.name, email=customer.email, phone=customer.phone)
         try:
-            checkout = await gateway.open_checkout(order_of(begun, booking), urls, payer)
+            checkout = await gateway.open_checkout(order_of(begun, booking.title), urls, payer)
         except (NothingSent, KeyRefused, GatewayNotConfigured) as error:
             why = f"not attempted: {error}"
-            await self._keep(begun, lambda payment: payment.not_attempted(why, at=self.clock.now()))
+            is_refused = isinstance(error, KeyRefused)
+            await self._keep(begun, once, lambda payment: payment.not_attempted(why, at=self.clock.now()), is_refused)
             raise
         except CheckoutRefused as error:
             why = str(error)
-            await self._keep(begun, lambda payment: payment.refused(why, at=self.clock.now()))
+            await self._keep(begun, once, lambda payment: payment.refused(why, at=self.clock.now()))
             raise
         except GatewayError as error:
             why = str(error)
-            await self._keep(begun, lambda payment: payment.unanswered(why, at=self.clock.now()))
+            await self._keep(begun, once, lambda payment: payment.unanswered(why, at=self.clock.now()))
             raise
-        return await self._show(begun, checkout, gateway.capabilities.default_life)
+        return await self._show(begun, checkout, gateway.capabilities.default_life, once)
 
-    async def _show(self, begun: Payment, checkout: Checkout, default_life: timedelta) -> OpenedCheckout:
+    async def _show(
+        self, begun: Payment, checkout: Checkout, default_life: timedelta, once: Once[OpenedCheckout] | None
+    ) -> OpenedCheckout:
         def record(tx: Tx) -> tuple[Payment, Booking, bool]:
             booking = tx.bookings.get(begun.booking_id)
             payment = tx.payments.get(begun.id)
-            opened = payment.opened(checkout, default_life=default_life, at=self.clock.now())
-            return tx.payments.save(opened), booking, payment.outcome_unknown
+            opened = tx.payments.save(payment.opened(checkout, default_life=default_life, at=self.clock.now()))
+            is_shown = not payment.outcome_unknown and booking.status is BookingStatus.PENDING
+            if once is not None and is_shown:
+                once.finish(tx, OpenedCheckout(opened, is_new=True))
+            elif once is not None:
+                once.forget(tx)
+            return opened, booking, payment.outcome_unknown
 
         try:
             payment, booking, was_given_up = await self.transact(record)
         except ReferenceTaken as error:
             why = "the gateway gave a reference that another payment has"
-            await self._keep(begun, lambda payment: payment.unanswered(why, at=self.clock.now()))
+            await self._keep(begun, once, lambda payment: payment.unanswered(why, at=self.clock.now()))
             raise ProtocolError(why) from error
         booking.require_payable()
         if was_given_up:
             raise CheckoutInProgress("opening this booking's checkout took too long: ask again for its link")
         return OpenedCheckout(payment, is_new=True)
 
-    async def _keep(self, begun: Payment, change: Callable[[Payment], Payment]) -> None:
+    async def _keep(
+        self,
+        begun: Payment,
+        once: Once[OpenedCheckout] | None,
+        change: Callable[[Payment], Payment],
+        key_is_refused: bool = False,
+    ) -> None:
         def record(tx: Tx) -> None:
             tx.bookings.get(begun.booking_id)
             tx.payments.save(change(tx.payments.get(begun.id)))
+            if once is not None:
+                once.forget(tx)
+            if key_is_refused:
+                pace = tx.paces.get(begun.gateway, begun.environment)
+                tx.paces.save(begun.gateway, begun.environment, pace.refused(tx.time()))
 
         await self.transact(record)
 

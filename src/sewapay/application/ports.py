@@ -3,16 +3,19 @@
 Adapters implement these; tests bring their own. Times are aware UTC, money is `Money` (paisa).
 """
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from attrs import field, frozen
 
 from sewapay.domain.checkout import Checkout
-from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
+from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId, RefundId
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation
+
+T = TypeVar("T")
 
 
 class CheckoutKind(StrEnum):
@@ -35,8 +38,9 @@ class Capabilities:
     """What a gateway can do; static, so that the core refuses early.
 
     `reference_charset` is a regular expression for one character of our order reference. `default_life` is how long
-    a link lives when the gateway does not say. `page_origins` are where its pages live (`https://pay.example`), which
-    our own pages' forms may lead to.
+    a link lives when the gateway does not say, and `longest_life` the longest that one may live: a link whose opening
+    went unanswered is dead after that. `page_origins` are where its pages live (`https://pay.example`), which our own
+    pages' forms may lead to.
     """
 
     label: str
@@ -48,12 +52,16 @@ class Capabilities:
     reference_charset: str
     reference_length: int
     default_life: timedelta
+    longest_life: timedelta = timedelta(days=1)
     page_origins: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
 class Order:
-    """One payment as a gateway needs to know it; everything in it is stored before the gateway is called."""
+    """One payment as a gateway needs to know it; everything in it is stored before the gateway is called.
+
+    `transaction_id`: the gateway's name for the money that came, once it said so.
+    """
 
     payment_id: PaymentId
     booking_id: BookingId
@@ -61,6 +69,15 @@ class Order:
     gateway_reference: str | None
     amount: Money
     title: str
+    transaction_id: str | None = None
+
+
+@frozen(kw_only=True)
+class RefundOrder:
+    """What to give back of an order: `amount`; `is_all`: this is the whole payment, of which nothing went back yet."""
+
+    amount: Money
+    is_all: bool
 
 
 @frozen(kw_only=True)
@@ -129,6 +146,11 @@ class PaymentGateway(Protocol):
         """What it can do."""
         ...
 
+    @property
+    def refunds(self) -> "RefundGateway | None":
+        """How money is given back through it; None for a gateway that has no such call."""
+        ...
+
     async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
         """Ask for a page where `order` can be paid. Never repeated by us, whatever happens.
 
@@ -146,6 +168,53 @@ class PaymentGateway(Protocol):
 
         Raises a `GatewayError` when there is no usable answer; that never means that the payment failed.
         """
+        ...
+
+
+class RefundGateway(Protocol):
+    """The second, optional port: giving money back."""
+
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        """Ask once to give this much of `order` back; returns the gateway's own word for yes. Never repeated by us.
+
+        A yes is a reason to look, and the look-up decides. Raises `NothingSent`, `KeyRefused`, `GatewayNotConfigured`
+        when certainly nothing was given back, `RefundRefused` when the gateway said no to this one (which may mean
+        that it was given back before), and `OutcomeUnknown` (`ProtocolError`) in every other case.
+        """
+        ...
+
+
+class WebhookSender(Protocol):
+    """Signed messages to the merchant. Nothing implements it yet: events are read by `GET /v1/events`."""
+
+    async def send(self, url: str, message_id: str, body: bytes) -> int:
+        """Deliver one message, once, and tell the receiver's HTTP status. Raises `OSError` when none came."""
+        ...
+
+
+class Flights(Protocol):
+    """At most one call a name at a time, in this process; whoever comes meanwhile shares an answer."""
+
+    async def fresh(self, name: str, call: Callable[[bool], Awaitable[T]]) -> T:
+        """The outcome of a call that begins now or later: one that runs already began too early and is not joined.
+
+        `call` is told whether it had to wait for its turn.
+        """
+        ...
+
+    async def joined(self, name: str, call: Callable[[], Awaitable[T]], *, seconds: float) -> T | None:
+        """The outcome of the call that runs already, else of one that begins now; None when it takes longer than this.
+
+        A call goes on to its end whoever stops waiting for it.
+        """
+        ...
+
+
+class Together(Protocol):
+    """Several calls at a time, as many as the machine bears."""
+
+    async def __call__(self, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T | Exception]:
+        """Their outcomes, in their order; what one of them raises is its outcome, and does not stop the others."""
         ...
 
 
@@ -170,6 +239,10 @@ class Ids(Protocol):
 
     def order_reference(self) -> OrderReference:
         """A new random order reference."""
+        ...
+
+    def refund_id(self) -> RefundId:
+        """A new random refund id."""
         ...
 
     def secret(self) -> str:

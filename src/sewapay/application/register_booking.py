@@ -3,6 +3,7 @@
 from attrs import frozen
 
 from sewapay.application.access import Operation, Principal
+from sewapay.application.idempotency import Once
 from sewapay.application.ports import Clock
 from sewapay.application.storage import Transact, Tx
 from sewapay.domain.booking import Booking, Customer
@@ -14,13 +15,14 @@ __all__ = ["NewBooking", "RegisterBooking"]
 
 @frozen(kw_only=True)
 class NewBooking:
-    """What to register. Without an `id` the booking gets the next number."""
+    """What to register. Without an `id` the booking gets the next number. `once`: made again, the same answer."""
 
     by: Principal
     id: BookingId | None = None
     customer: Customer
     title: str
     amount: Money
+    once: Once[Booking] | None = None
 
 
 @frozen
@@ -39,6 +41,8 @@ class RegisterBooking:
         new.by.require(Operation.REGISTER_BOOKING)
 
         def record(tx: Tx) -> Booking:
+            if new.once is not None:
+                new.once.check(tx)
             booking = Booking.register(
                 id=tx.bookings.next_id() if new.id is None else new.id,
                 customer=new.customer,
@@ -47,6 +51,9 @@ class RegisterBooking:
                 actor=new.by.actor,
                 at=self.clock.now(),
             )
-            return tx.bookings.add(booking)
+            added = tx.bookings.add(booking)
+            if new.once is not None:
+                new.once.finish(tx, added)
+            return added
 
         return await self.transact(record)

@@ -4,18 +4,22 @@
 a store may run a function again when facts changed underneath.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 from attrs import frozen
 
 from sewapay.application.access import ApiKey
+from sewapay.application.idempotency import KeptAnswer, KeyName
+from sewapay.application.pacing import Pace
 from sewapay.domain.booking import Booking, BookingStatus
 from sewapay.domain.events import Event
-from sewapay.domain.identifiers import BookingId, CustomerId, Environment, GatewayName, PaymentId
+from sewapay.domain.identifiers import BookingId, CustomerId, Environment, GatewayName, PaymentId, RefundId
+from sewapay.domain.ledger import Posting
 from sewapay.domain.observation import Evidence
 from sewapay.domain.payment import Payment, PaymentStatus
+from sewapay.domain.refund import Refund
 
 T = TypeVar("T")
 
@@ -43,8 +47,7 @@ class BookingFilter:
 class PaymentFilter:
     """Which payments; None means any. `created_from` is included, `created_to` is not (UTC).
 
-    `needs_attention`: under review, surplus and not refunded yet, or with an unknown outcome (True), or none of these
-    (False).
+    `needs_attention`: something about it waits for a person, or its outcome is unknown (True), or neither (False).
     """
 
     customer_id: CustomerId | None = None
@@ -54,6 +57,34 @@ class PaymentFilter:
     created_from: datetime | None = None
     created_to: datetime | None = None
     needs_attention: bool | None = None
+
+
+@frozen(kw_only=True)
+class Claim:
+    """A payment that this worker looks at now, and nobody else until its lease ends.
+
+    `lease` is the fence: whoever claims the payment later gets a greater one, and then this one writes nothing.
+    """
+
+    payment: Payment
+    title: str
+    lease: int
+
+
+@frozen(kw_only=True)
+class Poisoned:
+    """A row that cannot be read as a payment; it was put off for a day, so that it stands in nobody's way."""
+
+    payment_id: str
+    why: str
+
+
+@frozen(kw_only=True)
+class Told:
+    """An event in the feed. `sequence` is its number within its booking: 1, 2, 3 ... without a gap."""
+
+    sequence: int
+    event: Event
 
 
 class BookingsView(Protocol):
@@ -125,10 +156,34 @@ class Payments(PaymentsView, Protocol):
         ...
 
     def save(self, payment: Payment) -> Payment:
-        """Store a change with its events and evidence, provided that the stored version is still `payment.version`.
+        """Store a change with its events, evidence and postings, if the stored version is still `payment.version`.
 
         Returns it at the next version, its events and evidence written and gone. Raises `ReferenceTaken` when
         another payment of the same gateway and environment has its gateway reference; the transaction is over then.
+        """
+        ...
+
+    def claim(
+        self, gateway: GatewayName, environment: Environment, *, due_at: datetime, limit: int, lease_seconds: float
+    ) -> tuple[list[Claim], list[Poisoned]]:
+        """Take payments whose next look is due, the longest due first, that nobody else holds.
+
+        Leases end by the database's own time. Two workers never get the same payment at once.
+        """
+        ...
+
+    def claim_one(self, payment_id: PaymentId, *, lease_seconds: float) -> Claim | None:
+        """Take this payment, due or not; None when somebody else holds it. Raises `PaymentNotFound`."""
+        ...
+
+    def release(self, claim: Claim) -> bool:
+        """Give it back, before anything is saved of it; False, and nothing happened, when somebody else claimed it."""
+        ...
+
+    def put_off(self, looked_at: Sequence[tuple[Claim, Payment]]) -> int:
+        """Give these back and keep when their next looks are due, without a change of their versions.
+
+        Of the payments only `next_check_at`, `looked_at` and `silences` are kept. Returns how many were still held.
         """
         ...
 
@@ -139,11 +194,90 @@ class Payments(PaymentsView, Protocol):
         ...
 
 
+class RefundsView(Protocol):
+    """Refunds, to read."""
+
+    def get(self, refund_id: RefundId) -> Refund:
+        """The refund; raises `RefundNotFound`."""
+        ...
+
+    def of_payment(self, payment_id: PaymentId) -> list[Refund]:
+        """All refunds of one payment, oldest first."""
+        ...
+
+
+class Refunds(RefundsView, Protocol):
+    """Refunds, inside a transaction, under the lock of their booking."""
+
+    def add(self, refund: Refund) -> Refund:
+        """Store a new refund with its events. Returns it as stored, at version 1."""
+        ...
+
+    def save(self, refund: Refund) -> Refund:
+        """Store a change with its events, provided that the stored version is still `refund.version`."""
+        ...
+
+
+class LedgerView(Protocol):
+    """The ledger, to read; its rows are written with the payment whose money they tell of."""
+
+    def of_payment(self, payment_id: PaymentId) -> list[Posting]:
+        """Every posting of a payment, oldest first."""
+        ...
+
+
+class Paces(Protocol):
+    """How fast each gateway may be asked, shared by all processes, inside a transaction."""
+
+    def get(self, gateway: GatewayName, environment: Environment) -> Pace:
+        """Its pace; a full one for a gateway that was never asked. Locked until the transaction ends."""
+        ...
+
+    def save(self, gateway: GatewayName, environment: Environment, pace: Pace) -> None:
+        """Keep it."""
+        ...
+
+
+class Answers(Protocol):
+    """Answers that are kept under a caller's `Idempotency-Key`, inside a transaction."""
+
+    def find(self, name: KeyName) -> KeptAnswer | None:
+        """What is kept under this key, finished or not; locked until the transaction ends.
+
+        Of two transactions that find nothing and then keep something, the second is run again and finds it.
+        """
+        ...
+
+    def keep(self, name: KeyName, kept: KeptAnswer) -> None:
+        """Keep this, in place of what was found."""
+        ...
+
+    def forget(self, name: KeyName) -> None:
+        """Nothing came of it: the key may be used anew."""
+        ...
+
+    def forget_before(self, begun_before: datetime, *, limit: int) -> int:
+        """Forget up to `limit` keys that were begun before this; returns how many."""
+        ...
+
+
 class EventsView(Protocol):
     """Events, to read; they are written with the entity that they tell of."""
 
     def of_booking(self, booking_id: BookingId) -> list[Event]:
         """The booking's events and those of its payments, in their order."""
+        ...
+
+
+class Events(EventsView, Protocol):
+    """Events, inside a transaction."""
+
+    def feed(self, page: Page) -> tuple[list[Told], str | None]:
+        """Events of all bookings, oldest first, after the page's cursor, and the cursor after the last of them.
+
+        A booking's events come in their order; none is ever passed over, however transactions overlap. The cursor is
+        None only when there is nothing at all yet. Raises `InvalidCursor`.
+        """
         ...
 
 
@@ -185,6 +319,16 @@ class View(Protocol):
         ...
 
     @property
+    def refunds(self) -> RefundsView:
+        """Refunds."""
+        ...
+
+    @property
+    def ledger(self) -> LedgerView:
+        """The ledger."""
+        ...
+
+    @property
     def events(self) -> EventsView:
         """Events."""
         ...
@@ -198,6 +342,10 @@ class View(Protocol):
 class Tx(Protocol):
     """What a transaction's function reads and writes through."""
 
+    def time(self) -> datetime:
+        """The database's own time (UTC): what several machines share."""
+        ...
+
     @property
     def bookings(self) -> Bookings:
         """Bookings."""
@@ -209,8 +357,28 @@ class Tx(Protocol):
         ...
 
     @property
-    def events(self) -> EventsView:
+    def refunds(self) -> Refunds:
+        """Refunds."""
+        ...
+
+    @property
+    def ledger(self) -> LedgerView:
+        """The ledger."""
+        ...
+
+    @property
+    def events(self) -> Events:
         """Events."""
+        ...
+
+    @property
+    def paces(self) -> Paces:
+        """How fast gateways may be asked."""
+        ...
+
+    @property
+    def answers(self) -> Answers:
+        """Answers kept for callers that ask again."""
         ...
 
     @property

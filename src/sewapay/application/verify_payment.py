@@ -5,16 +5,14 @@ from attrs import frozen
 from sewapay.application.access import Operation, Principal
 from sewapay.application.errors import BookingNotFound, GatewayError, PaymentNotFound
 from sewapay.application.gateways import Gateways, enabled
-from sewapay.application.ports import Clock, Order
-from sewapay.application.storage import Read, Transact, Tx, View
-from sewapay.domain.booking import Booking
+from sewapay.application.ports import Clock, Flights
+from sewapay.application.recording import Recorder, Verified, order_of
+from sewapay.application.storage import Read, Transact, View
 from sewapay.domain.identifiers import BookingId, GatewayName, PaymentId
-from sewapay.domain.observation import Observation
-from sewapay.domain.payment import Payment
-from sewapay.domain.settlement import settle
+from sewapay.domain.money import NOTHING
 from sewapay.domain.transitions import MONEY
 
-__all__ = ["GatewayReference", "Verification", "Verified", "VerifyPayment", "order_of"]
+__all__ = ["GatewayReference", "Verification", "Verified", "VerifyPayment"]
 
 
 @frozen
@@ -41,26 +39,6 @@ class Verification:
 
 
 @frozen
-class Verified:
-    """The payment and its booking as they stand after the gateway was asked."""
-
-    payment: Payment
-    booking: Booking
-
-
-def order_of(payment: Payment, booking: Booking) -> Order:
-    """The payment as its gateway needs to know it."""
-    return Order(
-        payment_id=payment.id,
-        booking_id=booking.id,
-        reference=payment.order_reference,
-        gateway_reference=payment.gateway_reference,
-        amount=payment.amount,
-        title=booking.title,
-    )
-
-
-@frozen
 class VerifyPayment:
     """Ask the gateway what happened and record its answer.
 
@@ -74,25 +52,50 @@ class VerifyPayment:
     transact: Transact
     gateways: Gateways
     clock: Clock
+    flights: Flights
+    recorder: Recorder
 
     async def __call__(self, verification: Verification) -> Verified:
         """Verify it. Raises `NotAllowed`, `BookingNotFound`, `PaymentNotFound`, `StoreUnavailable`, and for a
         `GatewayReference` of a gateway that is not enabled `GatewayNotEnabled`.
 
-        A silent gateway raises nothing: the payment comes back with its last status.
+        A silent gateway raises nothing: the payment comes back with its last status. Whoever asks about one payment at
+        the same time shares a look that began after they asked.
         """
         if verification.by is not None:
             verification.by.require(Operation.VERIFY_PAYMENT)
         known = await self.read(lambda view: self._find(view, verification))
-        is_settled = known.payment.status in MONEY and not verification.even_if_settled
-        if is_settled or not known.payment.can_be_looked_up:
+        again = verification.even_if_settled
+
+        async def look(has_waited: bool) -> Verified:
+            return await self._look(await self._read_again(known) if has_waited else known, again=again)
+
+        if not self._is_worth_a_look(known, again=again):
             return known
+        return await self.flights.fresh(f"{known.payment.id} {again}", look)
+
+    def _is_worth_a_look(self, known: Verified, *, again: bool) -> bool:
+        is_settled = known.payment.status in MONEY and not again and known.payment.amount_reserved == NOTHING
+        return known.payment.can_be_looked_up and not is_settled
+
+    async def _read_again(self, known: Verified) -> Verified:
+        return await self.read(
+            lambda view: Verified(view.payments.get(known.payment.id), view.bookings.get(known.booking.id))
+        )
+
+    async def _look(self, known: Verified, *, again: bool) -> Verified:
+        if not self._is_worth_a_look(known, again=again):
+            return known
+        asked = known.payment
         try:
-            gateway = enabled(self.gateways, known.payment.gateway, known.payment.environment)
-            seen = await gateway.look_up(order_of(known.payment, known.booking))
+            gateway = enabled(self.gateways, asked.gateway, asked.environment)
+            seen = await gateway.look_up(order_of(asked, known.booking.title))
         except GatewayError as silence:
-            return await self._note_silence(known, str(silence))
-        return await self._record(known, seen)
+            why = str(silence)
+            return await self.transact(
+                lambda tx: self.recorder.silence(tx, asked, why, is_ours=False, at=self.clock.now())
+            )
+        return await self.transact(lambda tx: self.recorder.answer(tx, asked, seen, is_ours=False, at=self.clock.now()))
 
     def _find(self, view: View, verification: Verification) -> Verified:
         booking = None
@@ -113,29 +116,3 @@ class VerifyPayment:
         if payment.booking_id != booking.id or (verification.by is not None and not verification.by.may_see(booking)):
             raise PaymentNotFound
         return Verified(payment, booking)
-
-    async def _note_silence(self, known: Verified, why: str) -> Verified:
-        def record(tx: Tx) -> Verified:
-            booking = tx.bookings.get(known.booking.id)
-            payment = tx.payments.get(known.payment.id)
-            noted = payment.unanswered(why, at=self.clock.now())
-            return Verified(payment if noted is payment else tx.payments.save(noted), booking)
-
-        return await self.transact(record)
-
-    async def _record(self, known: Verified, seen: Observation) -> Verified:
-        def record(tx: Tx) -> Verified:
-            now = self.clock.now()
-            booking = tx.bookings.get(known.booking.id)
-            payment = tx.payments.get(known.payment.id)
-            observed = payment.observe(seen, at=now, asked_at_version=known.payment.version)
-            if observed is payment:
-                return Verified(payment, booking)
-            seen_before = observed.transaction_id is not None and tx.payments.has_transaction(
-                observed.gateway, observed.environment, observed.transaction_id, besides=observed.id
-            )
-            settled, observed = settle(booking, observed, transaction_seen_before=seen_before, at=now)
-            observed = tx.payments.save(observed)
-            return Verified(observed, booking if settled is booking else tx.bookings.save(settled))
-
-        return await self.transact(record)

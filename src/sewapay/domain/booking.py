@@ -38,6 +38,7 @@ class BookingStatus(StrEnum):
     PENDING = "pending"
     CONFIRMED = "confirmed"
     CANCELED = "canceled"
+    REFUNDED = "refunded"
 
 
 @frozen(kw_only=True)
@@ -80,6 +81,8 @@ class Booking:
         """Raise `BookingAlreadyPaid` or `BookingIsCanceled` unless a checkout may be opened."""
         if self.status is BookingStatus.CONFIRMED:
             raise BookingAlreadyPaid(f"booking {self.id} is already paid: nothing is left to pay")
+        if self.status is BookingStatus.REFUNDED:
+            raise BookingAlreadyPaid(f"booking {self.id} was paid and given back: register a new booking to pay for it")
         if self.status is BookingStatus.CANCELED:
             raise BookingIsCanceled(f"booking {self.id} is canceled: register a new booking to pay for it")
 
@@ -89,6 +92,19 @@ class Booking:
         confirmed = evolve(self, status=BookingStatus.CONFIRMED, settled_by=payment_id)
         return confirmed._telling(EventKind.BOOKING_CONFIRMED, "sewapay", at, payment_id=payment_id)
 
+    def reinstate(self, payment_id: PaymentId, *, at: datetime) -> Self:
+        """Confirm a canceled booking by money that came all the same, as was decided."""
+        if self.status is not BookingStatus.CANCELED:
+            return self.confirm(payment_id, at=at)
+        return evolve(self, status=BookingStatus.PENDING).confirm(payment_id, at=at)
+
+    def refund(self, payment_id: PaymentId, *, at: datetime) -> Self:
+        """The payment that settled it was given back as a whole."""
+        if self.status is not BookingStatus.CONFIRMED or self.settled_by != payment_id:
+            return self
+        refunded = evolve(self, status=BookingStatus.REFUNDED)
+        return refunded._telling(EventKind.BOOKING_REFUNDED, "sewapay", at, payment_id=payment_id)
+
     def cancel(self, *, actor: str, at: datetime) -> Self:
         """Cancel an unpaid booking; canceling it again changes nothing.
 
@@ -96,7 +112,7 @@ class Booking:
         """
         if self.status is BookingStatus.CANCELED:
             return self
-        if self.status is BookingStatus.CONFIRMED:
+        if self.status in (BookingStatus.CONFIRMED, BookingStatus.REFUNDED):
             raise BookingAlreadyPaid(f"booking {self.id} is paid: it can be refunded, not simply canceled")
         return evolve(self, status=BookingStatus.CANCELED)._telling(EventKind.BOOKING_CANCELED, actor, at)
 

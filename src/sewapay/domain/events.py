@@ -1,4 +1,4 @@
-"""Facts that became true, one for each change of a booking or a payment.
+"""Facts that became true, one for each change of a booking, a payment or a refund.
 
 An entity collects its events; the store writes them in the transaction that saves the entity. They are never
 changed and never removed: the timeline of a payment is made of them.
@@ -26,6 +26,7 @@ class EventKind(StrEnum):
     BOOKING_REGISTERED = "booking.registered"
     BOOKING_CONFIRMED = "booking.confirmed"
     BOOKING_CANCELED = "booking.canceled"
+    BOOKING_REFUNDED = "booking.refunded"
     PAYMENT_CREATED = "payment.created"
     PAYMENT_OPENED = "payment.opened"
     PAYMENT_PENDING = "payment.pending"
@@ -39,6 +40,13 @@ class EventKind(StrEnum):
     PAYMENT_SURPLUS = "payment.surplus"
     PAYMENT_OUTCOME_UNKNOWN = "payment.outcome_unknown"
     PAYMENT_CONTRADICTED = "payment.contradicted"
+    PAYMENT_REFUNDED_OUTSIDE = "payment.refunded_outside"
+    PAYMENT_NEEDS_ATTENTION = "payment.needs_attention"
+    PAYMENT_RESOLVED = "payment.resolved"
+    REFUND_SUBMITTED = "refund.submitted"
+    REFUND_CONFIRMED = "refund.confirmed"
+    REFUND_REJECTED = "refund.rejected"
+    REFUND_OUTCOME_UNKNOWN = "refund.outcome_unknown"
 
 
 @frozen(kw_only=True)

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from sewapay.domain.errors import InvalidIdentifier
 
-__all__ = ["BookingId", "CustomerId", "Environment", "GatewayName", "OrderReference", "PaymentId"]
+__all__ = ["BookingId", "CustomerId", "Environment", "GatewayName", "OrderReference", "PaymentId", "RefundId"]
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _GATEWAY: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
@@ -49,6 +49,16 @@ class PaymentId(_Text):
     def __new__(cls, text: str) -> Self:
         """Raises `InvalidIdentifier` for any other text."""
         return cls._checked(text, _UUID, "a payment's id is a UUID in lower case")
+
+
+class RefundId(_Text):
+    """A random UUID in lower case. It names one refund everywhere, and is not guessable."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Raises `InvalidIdentifier` for any other text."""
+        return cls._checked(text, _UUID, "a refund's id is a UUID in lower case")
 
 
 class CustomerId(_Text):

@@ -14,17 +14,19 @@ from attrs import evolve, field, frozen
 
 from sewapay.domain.booking import Booking
 from sewapay.domain.checkout import Checkout, NextStep
+from sewapay.domain.errors import NothingToRefund, RefundInProgress, RefundTooLarge
 from sewapay.domain.events import Event, EventKind
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
+from sewapay.domain.ledger import Posting, posting
+from sewapay.domain.looks import STUCK_AFTER, next_look
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Evidence, Observation, Reported
-from sewapay.domain.transitions import MONEY, SOFT, TRANSITIONS, UNDECIDED, Decision, PaymentStatus, ReviewReason
+from sewapay.domain.transitions import MONEY, TRANSITIONS, UNDECIDED, Decision, PaymentStatus, ReviewReason
 
 __all__ = ["Payment", "PaymentStatus", "ReturnStyle", "ReturnTo", "ReviewReason"]
 
-FIRST_LOOK: Final = timedelta(seconds=60)
-LOOK_AGAIN: Final = timedelta(seconds=60)
-GRACE: Final = timedelta(minutes=10)
+LOST_AFTER: Final = 5
+"""How often in a row the gateway may say that it does not know our reference before a person has to look."""
 
 _EVENT_OF: Final[Mapping[PaymentStatus, EventKind]] = MappingProxyType(
     {
@@ -63,12 +65,16 @@ class Payment:
 
     - `order_reference` is ours and stored before the gateway is called; `gateway_reference` is the gateway's.
     - `amount` is frozen when the attempt begins; `amount_paid`, `fee` and `transaction_id` are what the gateway said.
-    - `amount_refunded`: what the gateway gave back; None when it did, and did not say how much.
+    - `amount_refunded`: what was given back; None when the gateway did, and nobody knows how much.
+    - `amount_reserved`: what a refund without a known outcome may have given back, or may give back yet.
+    - `refund_due`: it was decided that the rest is given back, and that was not begun yet.
     - `said`: the gateway's last word, as it was given. `paid_at` (UTC): when it first said that money was taken.
     - `outcome_unknown`: we asked and got no usable answer; the status is the last one that is known.
     - `surplus`: the money came, and another payment had already settled the booking.
+    - `review_reason`: what a person has to decide about it, whatever its status; None when nothing.
     - `next_check_at` (UTC): when it is due for another look; None when nothing more is expected.
-    - `version` counts the saved changes; `events` and `evidence` hold what happened since it was read.
+    - `looked_at` (UTC): when we last asked by ourselves; `silences`: how often in a row there was no usable answer.
+    - `version` counts the saved changes; `events`, `evidence` and `postings` hold what happened since it was read.
     """
 
     id: PaymentId
@@ -81,6 +87,7 @@ class Payment:
     status: PaymentStatus = PaymentStatus.CREATED
     gateway_reference: str | None = None
     next_step: NextStep | None = field(default=None, repr=False)
+    opened_at: datetime | None = None
     expires_at: datetime | None = None
     return_to: ReturnTo | None = field(default=None, repr=False)
     said: str | None = None
@@ -90,13 +97,18 @@ class Payment:
     reason: str | None = None
     amount_paid: Money | None = None
     amount_refunded: Money | None = NOTHING
+    amount_reserved: Money = NOTHING
+    refund_due: bool = False
     fee: Money | None = None
     transaction_id: str | None = None
     paid_at: datetime | None = None
     next_check_at: datetime | None = None
+    looked_at: datetime | None = None
+    silences: int = 0
     version: int = 0
     events: tuple[Event, ...] = field(default=(), eq=False, repr=False)
     evidence: tuple[Evidence, ...] = field(default=(), eq=False, repr=False)
+    postings: tuple[Posting, ...] = field(default=(), eq=False, repr=False)
 
     @classmethod
     def begin(
@@ -108,10 +120,14 @@ class Payment:
         environment: Environment,
         order_reference: OrderReference,
         return_to: ReturnTo | None,
+        longest_life: timedelta,
         actor: str,
         at: datetime,
     ) -> Self:
-        """A new attempt, to be committed before the gateway hears of it."""
+        """A new attempt, to be committed before the gateway hears of it.
+
+        `longest_life`: how long a link of this gateway may live; one that nobody heard of is dead after that.
+        """
         payment = cls(
             id=id,
             booking_id=booking.id,
@@ -121,9 +137,11 @@ class Payment:
             amount=booking.amount,
             return_to=return_to,
             created_at=at,
-            next_check_at=at + FIRST_LOOK,
+            expires_at=at + longest_life,
         )
-        return payment._telling(EventKind.PAYMENT_CREATED, actor, at, gateway=str(gateway), amount=booking.amount.paisa)
+        return payment._due(at).telling(
+            EventKind.PAYMENT_CREATED, actor, at, gateway=str(gateway), amount=booking.amount.paisa
+        )
 
     @property
     def is_undecided(self) -> bool:
@@ -147,8 +165,13 @@ class Payment:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether a person should look: under review, surplus that is still here, or an outcome that is not known."""
-        return self.status is PaymentStatus.UNDER_REVIEW or self.holds_surplus or self.outcome_unknown
+        """Whether a person should look: something waits for a decision, or an outcome is not known."""
+        return self.review_reason is not None or self.outcome_unknown
+
+    @property
+    def known_refunded(self) -> Money:
+        """What is known to have been given back."""
+        return self.amount_refunded or NOTHING
 
     def has_live_link(self, at: datetime) -> bool:
         """Whether its checkout can still be given to the customer."""
@@ -170,16 +193,18 @@ class Payment:
             status=PaymentStatus.OPEN,
             next_step=checkout.next_step,
             gateway_reference=checkout.gateway_reference,
+            opened_at=at,
             expires_at=expires_at,
             outcome_unknown=False,
-            next_check_at=at + FIRST_LOOK,
         )
-        return opened._telling(EventKind.PAYMENT_OPENED, "gateway", at, gateway_reference=checkout.gateway_reference)
+        return opened._due(at).telling(
+            EventKind.PAYMENT_OPENED, "gateway", at, gateway_reference=checkout.gateway_reference
+        )
 
     def not_attempted(self, why: str, *, at: datetime) -> Self:
         """The gateway certainly never opened a checkout: nothing was sent, or our key was refused."""
         failed = evolve(self, status=PaymentStatus.FAILED, reason=why, outcome_unknown=False, next_check_at=None)
-        return failed._telling(EventKind.PAYMENT_FAILED, "sewapay", at, reason=why)
+        return failed.telling(EventKind.PAYMENT_FAILED, "sewapay", at, reason=why)
 
     def refused(self, why: str, *, at: datetime) -> Self:
         """The gateway refused to open a checkout for what we sent: our mistake, so a person looks at it."""
@@ -194,9 +219,41 @@ class Payment:
             return self
         return self._unsure(why, at)
 
+    def looked_at_again(self, *, at: datetime, answered: bool) -> Self:
+        """After a look of our own: when the next one is due, or that a person has to take over.
+
+        - No further look is planned, and nothing is decided: put before a person; never given up as failed.
+        - Pending for a day: put before a person, and looked at all the same.
+        - The gateway did not know our reference several times in a row: put before a person.
+        - Nobody was shown a link, and the longest-lived one would be dead by now: expired.
+        """
+        counted = evolve(self, looked_at=at, silences=0 if answered else self.silences + 1)
+        if not self.is_undecided:
+            return counted if self.amount_reserved != NOTHING else counted._due(at)
+        if not self.can_be_looked_up:
+            if self.outcome_unknown and self.expires_at is not None and at >= self.expires_at:
+                ended = evolve(counted, status=PaymentStatus.EXPIRED, outcome_unknown=False, reason="link never shown")
+                return ended._due(at).telling(EventKind.PAYMENT_EXPIRED, "sewapay", at, reason="link never shown")
+            return counted._due(at)
+        due = counted._due(at)
+        if due.next_check_at is None:
+            why = "the gateway gave no answer that decides it, in all the time that it was asked"
+            return counted._moved_to_review(ReviewReason.STUCK, why, at)
+        opened_at = self.opened_at or self.created_at
+        if self.status is PaymentStatus.PENDING and at >= opened_at + STUCK_AFTER:
+            return counted._moved_to_review(ReviewReason.STUCK, "the gateway has called it pending for a day", at)
+        return due
+
+    def not_known_to_gateway(self, seen: Observation, *, at: datetime) -> Self:
+        """The gateway did not know our reference, once more: after several times a person has to look."""
+        if self.status not in UNDECIDED or self.silences + 1 < LOST_AFTER:
+            return self
+        why = "the gateway does not know our reference: was it opened with another account's key?"
+        return self._with_evidence(seen, at)._moved_to_review(ReviewReason.ORPHANED_REFERENCE, why, at)
+
     def _unsure(self, why: str, at: datetime) -> Self:
-        unknown = evolve(self, outcome_unknown=True, next_check_at=at + LOOK_AGAIN)
-        return unknown._telling(EventKind.PAYMENT_OUTCOME_UNKNOWN, "sewapay", at, reason=why)
+        unknown = evolve(self, outcome_unknown=True)
+        return unknown._due(at).telling(EventKind.PAYMENT_OUTCOME_UNKNOWN, "sewapay", at, reason=why)
 
     def returning_to(self, return_to: ReturnTo | None) -> Self:
         """The same payment, with the page that the customer asked to come back to last."""
@@ -208,6 +265,10 @@ class Payment:
         `asked_at_version` is the version that was read before the gateway was asked. When the payment has changed
         since, an answer without money in it may be older than what we know, and is dropped.
         """
+        observed = self._observed(seen, at, asked_at_version)
+        return self if observed is self else observed._posted(self, at)
+
+    def _observed(self, seen: Observation, at: datetime, asked_at_version: int) -> Self:
         if seen.reported not in _MONEY_REPORTS and asked_at_version != self.version:
             return self
         if self._is_about_another(seen):
@@ -226,11 +287,70 @@ class Payment:
         """The money came, and another payment had settled the booking: keep it in sight until it is given back."""
         if self.surplus:
             return self
-        return evolve(self, surplus=True)._telling(EventKind.PAYMENT_SURPLUS, "sewapay", at)
+        surplus = evolve(self, surplus=True, review_reason=ReviewReason.SURPLUS)
+        return surplus.telling(EventKind.PAYMENT_SURPLUS, "sewapay", at)
 
     def held_for_review(self, reason: ReviewReason, why: str, *, at: datetime) -> Self:
         """The money came, and it must not settle the booking by itself: a person decides."""
         return self._moved_to_review(reason, why, at)
+
+    def honoured(self, *, actor: str, reason: str, at: datetime) -> Self:
+        """It was decided that this money counts for its booking, whatever was unusual about it."""
+        status = PaymentStatus.COMPLETED if self.status is PaymentStatus.UNDER_REVIEW else self.status
+        accepted = evolve(self, status=status, review_reason=None, reason=None, refund_due=False)._due(at)
+        if status is not self.status:
+            accepted = accepted.telling(EventKind.PAYMENT_COMPLETED, actor, at, reason=reason)
+        return accepted
+
+    def refunded_outside(self, *, held: bool, at: datetime) -> Self:
+        """Money went back that no refund of ours explains. With `held`, a person has to know of it."""
+        known = evolve(self, review_reason=ReviewReason.REFUNDED_OUTSIDE) if held else self
+        refunded = None if self.amount_refunded is None else self.amount_refunded.paisa
+        return known.telling(EventKind.PAYMENT_REFUNDED_OUTSIDE, "gateway", at, amount=refunded)
+
+    def needing_attention(self, reason: ReviewReason, why: str, *, at: datetime) -> Self:
+        """Ask for a person without changing the status."""
+        if self.review_reason is reason:
+            return self
+        asked = evolve(self, review_reason=reason, reason=why)
+        return asked.telling(EventKind.PAYMENT_NEEDS_ATTENTION, "sewapay", at, review=str(reason), reason=why)
+
+    def reserve(self, amount: Money | None, *, at: datetime) -> tuple[Self, Money]:
+        """Set aside what a refund is about to give back: `amount`, or all that is left.
+
+        Raises `NothingToRefund`, `RefundInProgress` and `RefundTooLarge`, each in one sentence for the caller.
+        """
+        if self.amount_paid is None or not self.money_was_seen:
+            raise NothingToRefund("this payment was not paid: there is nothing to give back")
+        if self.amount_refunded is None:
+            raise NothingToRefund(
+                "a part was given back in the gateway's own panel, and nobody knows how much: go on there"
+            )
+        if self.status is PaymentStatus.REFUNDED or self.amount_refunded >= self.amount_paid:
+            raise NothingToRefund("this payment was given back as a whole already")
+        if self.amount_reserved != NOTHING:
+            raise RefundInProgress(
+                "another refund of this payment has no known outcome yet: wait for it, or resolve it"
+            )
+        left = self.amount_paid - self.amount_refunded
+        wanted = left if amount is None else amount
+        if wanted > left:
+            raise RefundTooLarge(f"{wanted} is more than the {left} that is left of this payment")
+        return evolve(self, amount_reserved=wanted, refund_due=False, next_check_at=at), wanted
+
+    def gave_back(self, amount: Money, *, at: datetime) -> Self:
+        """A refund of ours is confirmed: its amount is given back, and no longer reserved."""
+        refunded = self.amount_refunded
+        if self.status is not PaymentStatus.REFUNDED and refunded is not None:
+            refunded = refunded + amount
+        reason = None if self.review_reason is ReviewReason.REFUND_UNKNOWN else self.review_reason
+        after = evolve(self, amount_reserved=NOTHING, amount_refunded=refunded, review_reason=reason)
+        return after._due(at)._posted(self, at)
+
+    def kept(self, *, at: datetime) -> Self:
+        """A refund of ours did not happen: its amount is free again."""
+        reason = None if self.review_reason is ReviewReason.REFUND_UNKNOWN else self.review_reason
+        return evolve(self, amount_reserved=NOTHING, review_reason=reason)._due(at)
 
     def _is_about_another(self, seen: Observation) -> bool:
         names = (seen.gateway_reference, self.gateway_reference)
@@ -250,7 +370,12 @@ class Payment:
     def _doubt_about_money(self, seen: Observation) -> tuple[ReviewReason, str] | None:
         """Everything for which an answer that says money was taken or given back cannot be followed as it stands."""
         doubts = []
-        if seen.amount != self.amount:
+        goes_back = (
+            seen.reported is not Reported.COMPLETED
+            and seen.amount == self.amount_paid
+            and (self.status in MONEY or self.amount_refunded not in (None, self.amount_paid))
+        )
+        if seen.amount != self.amount and not goes_back:
             said = seen.amount.display if seen.amount else "no amount"
             doubts.append((ReviewReason.AMOUNT_MISMATCH, f"{said} was paid, {self.amount} is owed"))
         if self.amount_paid is not None and seen.amount not in (None, self.amount_paid):
@@ -264,6 +389,8 @@ class Payment:
         return (doubts[0][0], f"{seen.said!r}: {', '.join(why for _, why in doubts)}") if doubts else None
 
     def _decided(self, decision: Decision, seen: Observation, at: datetime) -> Self:
+        if decision.review is ReviewReason.REFUNDED_OUTSIDE and self._knows_of_refunds:
+            return self._held(seen, at)
         if decision.review is not None:
             return self._contradicted(decision.review, f"the gateway said {seen.said!r}", seen, at)
         if decision.contradicts:
@@ -277,16 +404,15 @@ class Payment:
         if status is self.status:
             return self._held(seen, at)
         noted = evolve(self._with_evidence(seen, at), said=seen.said, outcome_unknown=False)
-        moved = evolve(noted, status=status, review_reason=None, reason=None)._with_money(seen, at)
-        return evolve(moved, next_check_at=moved._due(at))._telling(
-            _EVENT_OF[status], "gateway", at, said=seen.said, **seen.facts
-        )
+        waits = self.review_reason if status is PaymentStatus.PARTIALLY_REFUNDED else None
+        moved = evolve(noted, status=status, review_reason=waits, reason=None)._with_money(seen, at)
+        return moved._due(at).telling(_EVENT_OF[status], "gateway", at, said=seen.said, **seen.facts)
 
     def _held(self, seen: Observation, at: datetime) -> Self:
         """The status stays. What the answer adds is kept; an answer that adds nothing changes nothing."""
         known = evolve(self, said=seen.said, outcome_unknown=False)._with_money(seen, at)
-        if known.status not in UNDECIDED:
-            known = evolve(known, next_check_at=known._due(at))
+        if known.status not in UNDECIDED or known.outcome_unknown != self.outcome_unknown:
+            known = known._due(at)
         return self if known == self else known._with_evidence(seen, at)
 
     def _contradicted(self, reason: ReviewReason, why: str, seen: Observation, at: datetime) -> Self:
@@ -303,7 +429,7 @@ class Payment:
         if noted == self:
             return self
         facts = {"reason": why, "said": seen.said, **seen.facts}
-        return noted._with_evidence(seen, at)._telling(EventKind.PAYMENT_CONTRADICTED, "gateway", at, **facts)
+        return noted._with_evidence(seen, at).telling(EventKind.PAYMENT_CONTRADICTED, "gateway", at, **facts)
 
     def _moved_to_review(self, reason: ReviewReason, why: str, at: datetime, **data: str | int | bool | None) -> Self:
         review = evolve(
@@ -312,9 +438,10 @@ class Payment:
             review_reason=reason,
             reason=why,
             outcome_unknown=False,
-            next_check_at=None,
         )
-        return review._telling(EventKind.PAYMENT_UNDER_REVIEW, "sewapay", at, review=str(reason), reason=why, **data)
+        return review._due(at).telling(
+            EventKind.PAYMENT_UNDER_REVIEW, "sewapay", at, review=str(reason), reason=why, **data
+        )
 
     def _with_money(self, seen: Observation, at: datetime) -> Self:
         """Keep what the gateway said about this payment's money. What was said first stays, and nothing is lowered."""
@@ -322,7 +449,7 @@ class Payment:
             return self
         refunded = {
             Reported.COMPLETED: self.amount_refunded,
-            Reported.PARTIALLY_REFUNDED: None,
+            Reported.PARTIALLY_REFUNDED: self.amount_refunded if self._knows_of_refunds else None,
             Reported.REFUNDED: seen.amount,
         }[seen.reported]
         return evolve(
@@ -337,14 +464,21 @@ class Payment:
     def _with_evidence(self, seen: Observation, at: datetime) -> Self:
         return evolve(self, evidence=(*self.evidence, Evidence(at=at, observation=seen)))
 
-    def _due(self, at: datetime) -> datetime | None:
-        """When the next look is due after a change: soft endings are looked at once more, after the link's life."""
-        if self.status in UNDECIDED:
-            return at + LOOK_AGAIN
-        if self.status in SOFT and self.expires_at is not None and at < self.expires_at + GRACE:
-            return self.expires_at + GRACE
-        return None
+    @property
+    def _knows_of_refunds(self) -> bool:
+        """Whether refunds of our own explain that something went back."""
+        return self.amount_reserved != NOTHING or self.known_refunded != NOTHING
 
-    def _telling(self, kind: EventKind, actor: str, at: datetime, **data: str | int | bool | None) -> Self:
+    def _due(self, at: datetime) -> Self:
+        """The same payment, with its next look planned (`looks.py`)."""
+        return evolve(self, next_check_at=next_look(self, at))
+
+    def _posted(self, before: Self, at: datetime) -> Self:
+        """The same payment, with what became different about its money written down for the ledger."""
+        posted = posting(before, self, at)
+        return self if posted is None else evolve(self, postings=(*self.postings, posted))
+
+    def telling(self, kind: EventKind, actor: str, at: datetime, **data: str | int | bool | None) -> Self:
+        """The same payment, with one more fact to be stored beside it."""
         event = Event(kind=kind, at=at, actor=actor, booking_id=self.booking_id, payment_id=self.id, data=data)
         return evolve(self, events=(*self.events, event))

@@ -43,6 +43,10 @@ class ReviewReason(StrEnum):
     CONTRADICTORY = "contradictory"
     UNKNOWN_STATUS = "unknown_status"
     CHECKOUT_REFUSED = "checkout_refused"
+    SURPLUS = "surplus"
+    STUCK = "stuck"
+    ORPHANED_REFERENCE = "orphaned_reference"
+    REFUND_UNKNOWN = "refund_unknown"
 
 
 UNDECIDED: Final = frozenset({PaymentStatus.CREATED, PaymentStatus.OPEN, PaymentStatus.PENDING})

@@ -1,5 +1,6 @@
 """The ASGI application over a container's parts, and its life: open the store, serve, give everything back."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
@@ -10,16 +11,22 @@ from sewapay.adapters.web.app import UseCases
 from sewapay.adapters.web.app import create_app as create_web_app
 from sewapay.adapters.web.config import JwtConfig, WebConfig
 from sewapay.entrypoints.container import Container
+from sewapay.entrypoints.worker import Worker
 
 __all__ = ["create_app"]
 
 
-def create_app(container: Container) -> Litestar:
-    """The application. Its handlers ask the container's providers anew for each request."""
+def create_app(container: Container, *, with_worker: bool = False) -> Litestar:
+    """The application. Its handlers ask the container's providers anew for each request.
+
+    With `with_worker`, this process also looks at payments that are due.
+    """
     settings = container.settings()
     use_cases = UseCases(
         open_checkout=container.open_checkout,
         verify_payment=container.verify_payment,
+        refund_payment=container.refund_payment,
+        resolve_payment=container.resolve_payment,
         register_booking=container.register_booking,
         cancel_booking=container.cancel_booking,
         read_booking=container.read_booking,
@@ -27,6 +34,9 @@ def create_app(container: Container) -> Litestar:
         read_payment=container.read_payment,
         list_payments=container.list_payments,
         read_timeline=container.read_timeline,
+        read_refund=container.read_refund,
+        read_refunds=container.read_refunds,
+        list_events=container.list_events,
         authenticate_service=container.authenticate_service,
         gateways=container.gateways,
     )
@@ -51,9 +61,14 @@ def create_app(container: Container) -> Litestar:
         store = container.store()
         container.gateways()
         await store.open()
+        worker = Worker(container) if with_worker else None
+        working = asyncio.create_task(worker.until_stopped()) if worker else None
         try:
             yield
         finally:
+            if worker is not None and working is not None:
+                worker.stop()
+                await working
             await container.http_client().aclose()
             await store.close()
 

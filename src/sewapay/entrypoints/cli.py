@@ -80,11 +80,28 @@ def _with_store(work: Callable[[Container], Awaitable[T]]) -> T:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
-def serve(host: str, port: int, workers: int) -> None:
-    """Run the service until it is stopped."""
+@click.option("--no-worker", is_flag=True, help="Leave due payments to `sewapay worker`.")
+def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
+    """Run the service until it is stopped; it looks at due payments too."""
     from sewapay.entrypoints import serve as service
 
-    service.run(environment(), host=host, port=port, workers=workers)
+    service.run(environment(), host=host, port=port, workers=workers, with_worker=not no_worker)
+
+
+@main.command(epilog=_example("sewapay worker --once    (from cron, every minute)"))
+@click.option("--once", is_flag=True, help="Look at what is due now, and stop.")
+def worker(once: bool) -> None:
+    """Look at payments that are due, until it is stopped. Any number of workers share the work."""
+    from sewapay.entrypoints import worker as reconciler
+
+    done = reconciler.run(environment(), once=once)
+    if done is not None:
+        click.echo(
+            f"{done.claimed} payments were due: {done.asked} asked about, {done.changed} changed, {done.silent} without"
+            f" an answer, {done.skipped} left for later, {len(done.poisoned) + len(done.broken)} put aside by an error."
+        )
+        if done.poisoned or done.broken:
+            sys.exit(1)
 
 
 @main.command(epilog=_example("sewapay migrate"))

@@ -9,12 +9,26 @@ from collections.abc import Mapping
 from dependency_injector import containers, providers
 
 from sewapay.adapters.sql.store import build_store
-from sewapay.adapters.system import RandomIds, SystemClock
+from sewapay.adapters.system import RandomIds, SystemClock, TaskFlights, TasksTogether
 from sewapay.application.api_keys import AuthenticateService, CreateApiKey, ListApiKeys, RevokeApiKey
 from sewapay.application.cancel_booking import CancelBooking
 from sewapay.application.open_checkout import OpenCheckout
-from sewapay.application.queries import ListBookings, ListPayments, ReadBooking, ReadPayment, ReadTimeline
+from sewapay.application.peek_at_payment import PeekAtPayment
+from sewapay.application.queries import (
+    ListBookings,
+    ListEvents,
+    ListPayments,
+    ReadBooking,
+    ReadPayment,
+    ReadRefund,
+    ReadRefunds,
+    ReadTimeline,
+)
+from sewapay.application.reconcile_payments import ReconcilePayments
+from sewapay.application.recording import Recorder
+from sewapay.application.refund_payment import RefundPayment
 from sewapay.application.register_booking import RegisterBooking
+from sewapay.application.resolve_payment import ResolvePayment
 from sewapay.application.verify_payment import VerifyPayment
 from sewapay.entrypoints.gateways import build_gateways
 from sewapay.entrypoints.http_client import build_client
@@ -31,6 +45,8 @@ class Container(containers.DeclarativeContainer):
 
     clock = providers.Singleton(SystemClock)
     ids = providers.Singleton(RandomIds)
+    flights = providers.Singleton(TaskFlights)
+    together = providers.Singleton(TasksTogether)
     store = providers.Singleton(build_store, settings.provided.database_url)
     http_client = providers.Singleton(build_client)
     gateways = providers.Singleton(
@@ -45,7 +61,46 @@ class Container(containers.DeclarativeContainer):
 
     register_booking = providers.Factory(RegisterBooking, transact=_transact, clock=clock)
     cancel_booking = providers.Factory(CancelBooking, transact=_transact, clock=clock)
-    verify_payment = providers.Factory(VerifyPayment, read=_read, transact=_transact, gateways=gateways, clock=clock)
+    recorder = providers.Factory(Recorder, policies=settings.provided.policies)
+    verify_payment = providers.Factory(
+        VerifyPayment,
+        read=_read,
+        transact=_transact,
+        gateways=gateways,
+        clock=clock,
+        flights=flights,
+        recorder=recorder,
+    )
+    refund_payment = providers.Factory(
+        RefundPayment,
+        read=_read,
+        transact=_transact,
+        gateways=gateways,
+        clock=clock,
+        ids=ids,
+        verify=verify_payment,
+    )
+    resolve_payment = providers.Factory(
+        ResolvePayment, read=_read, transact=_transact, clock=clock, refund=refund_payment
+    )
+    reconcile_payments = providers.Factory(
+        ReconcilePayments,
+        transact=_transact,
+        gateways=gateways,
+        clock=clock,
+        recorder=recorder,
+        refund=refund_payment,
+        together=together,
+        per_minute=settings.provided.lookups_per_minute,
+    )
+    peek_at_payment = providers.Factory(
+        PeekAtPayment,
+        transact=_transact,
+        gateways=gateways,
+        clock=clock,
+        recorder=recorder,
+        per_minute=settings.provided.lookups_per_minute,
+    )
     open_checkout = providers.Factory(
         OpenCheckout,
         transact=_transact,
@@ -58,9 +113,12 @@ class Container(containers.DeclarativeContainer):
     )
     read_booking = providers.Factory(ReadBooking, read=_read)
     list_bookings = providers.Factory(ListBookings, read=_read)
-    read_payment = providers.Factory(ReadPayment, read=_read)
+    read_payment = providers.Factory(ReadPayment, read=_read, peek=peek_at_payment, flights=flights, clock=clock)
     list_payments = providers.Factory(ListPayments, read=_read)
     read_timeline = providers.Factory(ReadTimeline, read=_read)
+    read_refund = providers.Factory(ReadRefund, read=_read)
+    read_refunds = providers.Factory(ReadRefunds, read=_read)
+    list_events = providers.Factory(ListEvents, transact=_transact)
     authenticate_service = providers.Factory(AuthenticateService, read=_read)
     create_api_key = providers.Factory(
         CreateApiKey, transact=_transact, clock=clock, ids=ids, is_production=settings.provided.is_production

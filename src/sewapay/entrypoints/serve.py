@@ -1,6 +1,7 @@
 """Running the service under uvicorn: one process, or several that share a listening socket."""
 
 import gc
+import os
 import socket
 from collections.abc import Mapping
 
@@ -16,6 +17,8 @@ from sewapay.entrypoints.settings import Settings, environment
 
 __all__ = ["application", "prepare_database", "require_free", "run"]
 
+WITHOUT_WORKER = "SEWAPAY_WITHOUT_WORKER"
+
 # Young objects of a request die young: collecting them rarely costs little memory and saves much time (bench/).
 YOUNG_OBJECTS_BEFORE_COLLECTION = 50_000
 
@@ -25,7 +28,7 @@ def application() -> Litestar:
     environ = environment()
     container = build_container(environ)
     configure_logs(container.settings().log_file)
-    app = create_app(container)
+    app = create_app(container, with_worker=environ.get(WITHOUT_WORKER) is None)
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS_BEFORE_COLLECTION, 20, 50)
@@ -54,8 +57,13 @@ def require_free(host: str, port: int) -> None:
         raise UnusableSetting(f"cannot listen on host {host}, port {port}: {why}") from error
 
 
-def run(environ: Mapping[str, str], *, host: str, port: int, workers: int) -> None:
-    """Serve until stopped. Raises `UnusableSetting` before anything listens."""
+def run(environ: Mapping[str, str], *, host: str, port: int, workers: int, with_worker: bool = True) -> None:
+    """Serve until stopped; each process looks at due payments too, unless told otherwise.
+
+    Raises `UnusableSetting` before anything listens.
+    """
+    if not with_worker:
+        os.environ[WITHOUT_WORKER] = "1"  # uvicorn starts its processes from the environment
     container: Container = build_container(environ)
     settings = container.settings()
     if settings.log_file is not None:

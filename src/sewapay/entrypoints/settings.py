@@ -22,12 +22,14 @@ from sewapay.application.errors import UnusableSetting
 from sewapay.application.return_urls import ReturnOrigins
 from sewapay.domain.errors import InvalidIdentifier
 from sewapay.domain.identifiers import GatewayName
+from sewapay.domain.settlement import FullRefund, Policies, Policy
 
 __all__ = ["DEVELOPMENT_JWT_SECRET", "Kind", "Settings", "environment"]
 
 DEVELOPMENT_JWT_SECRET: Final = "for-development-only-and-refused-in-production"  # noqa: S105  # known, and refused
 SHORTEST_SECRET: Final = 32
 _DEFAULT_PORTS: Final[Mapping[str, int]] = MappingProxyType({"http": 80, "https": 443})
+MOST_LOOKUPS_PER_MINUTE: Final = 1_000_000
 FEWEST_DIFFERENT: Final = 8  # bytes of a secret; a random one of 32 has some 30
 
 
@@ -55,6 +57,14 @@ class _Variables:
     return_origins: str = environ.var(default="")
     cors_origins: str = environ.var(default="")
     log_file: str = environ.var(default="")
+    lookups_per_minute: str = environ.var(default="600")
+    on_surplus: str = environ.var(default=Policy.HOLD.value)
+    on_paid_late: str = environ.var(default=Policy.HOLD.value)
+    on_amount_mismatch: str = environ.var(default=Policy.HOLD.value)
+    on_orphaned_reference: str = environ.var(default=Policy.HONOUR.value)
+    on_refunded_outside: str = environ.var(default=Policy.HOLD.value)
+    on_stuck_pending: str = environ.var(default=Policy.HONOUR.value)
+    on_full_refund: str = environ.var(default=FullRefund.REFUNDED.value)
 
 
 @frozen(kw_only=True)
@@ -73,6 +83,8 @@ class Settings:
     return_origins: ReturnOrigins
     cors_origins: tuple[str, ...]
     log_file: Path | None
+    lookups_per_minute: int
+    policies: Policies
 
     @property
     def is_production(self) -> bool:
@@ -115,6 +127,8 @@ class Settings:
             return_origins=ReturnOrigins(origins=frozenset(origins), any_loopback=kind is not Kind.PRODUCTION),
             cors_origins=cors,
             log_file=Path(written.log_file) if written.log_file else None,
+            lookups_per_minute=_number("SEWAPAY_LOOKUPS_PER_MINUTE", written.lookups_per_minute, wrong),
+            policies=_policies(written, wrong),
         )
         if settings_.is_production:
             wrong.extend(_unsafe_in_production(settings_))
@@ -162,6 +176,41 @@ def _unsafe_in_production(settings: Settings) -> list[str]:
     if not all(origin.startswith("https://") for origin in settings.cors_origins):
         unsafe.append("SEWAPAY_CORS_ORIGINS holds https:// origins only in production")
     return unsafe
+
+
+def _number(variable: str, text: str, wrong: list[str]) -> int:
+    if text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= MOST_LOOKUPS_PER_MINUTE:
+        return int(text)
+    wrong.append(f"{variable} is a whole number from 1 to {MOST_LOOKUPS_PER_MINUTE}")
+    return 1
+
+
+def _policies(written: _Variables, wrong: list[str]) -> Policies:
+    def policy(case: str) -> Policy:
+        variable, text = f"SEWAPAY_ON_{case.upper()}", getattr(written, f"on_{case}")
+        try:
+            policy = Policy(text)
+        except ValueError:
+            wrong.append(f"{variable} is one of {', '.join(Policy)}")
+            return Policy.HOLD
+        if policy is Policy.REFUND and case == "refunded_outside":
+            wrong.append(f"{variable} is honour or hold: what went back elsewhere cannot be given back again")
+        return policy
+
+    full_refund = FullRefund.REFUNDED
+    try:
+        full_refund = FullRefund(written.on_full_refund)
+    except ValueError:
+        wrong.append(f"SEWAPAY_ON_FULL_REFUND is one of {', '.join(FullRefund)}")
+    return Policies(
+        surplus=policy("surplus"),
+        paid_late=policy("paid_late"),
+        amount_mismatch=policy("amount_mismatch"),
+        orphaned_reference=policy("orphaned_reference"),
+        refunded_outside=policy("refunded_outside"),
+        stuck_pending=policy("stuck_pending"),
+        full_refund=full_refund,
+    )
 
 
 def _gateways(written: str, wrong: list[str]) -> tuple[GatewayName, ...]:

@@ -55,8 +55,8 @@ def saved_booking(booking: Booking) -> Booking:
 
 
 def saved(payment: Payment) -> Payment:
-    """The payment as a store gives it back: one version on, its events and evidence written and gone."""
-    return evolve(payment, version=payment.version + 1, events=(), evidence=())
+    """The payment as a store gives it back: one version on, its events, evidence and postings written and gone."""
+    return evolve(payment, version=payment.version + 1, events=(), evidence=(), postings=())
 
 
 def a_created_payment(number: int = 1, *, booking: Booking | None = None) -> Payment:
@@ -67,6 +67,7 @@ def a_created_payment(number: int = 1, *, booking: Booking | None = None) -> Pay
         environment=Environment.SANDBOX,
         order_reference=OrderReference(f"ORDER{number:015d}"),
         return_to=ReturnTo("https://shop.example/done", ReturnStyle.PAYMENT_ID),
+        longest_life=timedelta(days=1),
         actor="customer:42",
         at=NOON,
     )

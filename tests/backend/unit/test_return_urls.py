@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from sewapay.application.errors import ReturnUrlRefused
 from sewapay.application.return_urls import ReturnOrigins
 
-SHOP = ReturnOrigins(origins=frozenset({"https://shop.example", "http://intranet.example:8080", "https://[2001:db8::1]"}))
+SHOP = ReturnOrigins(
+    origins=frozenset({"https://shop.example", "http://intranet.example:8080", "https://[2001:db8::1]"})
+)
 DEVELOPMENT = ReturnOrigins(origins=frozenset({"https://shop.example"}), any_loopback=True)
 
 
@@ -122,7 +124,13 @@ def test_every_other_address_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://localhost:3000/done", "https://localhost/", "http://127.0.0.1:5173/", "http://[::1]:3000/", "http://LOCALHOST"],
+    [
+        "http://localhost:3000/done",
+        "https://localhost/",
+        "http://127.0.0.1:5173/",
+        "http://[::1]:3000/",
+        "http://LOCALHOST",
+    ],
 )
 def test_a_developers_own_machine_is_allowed_where_that_was_asked_for(url: str) -> None:
     assert url == DEVELOPMENT.require(url)

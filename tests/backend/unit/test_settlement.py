@@ -6,7 +6,7 @@ from sewapay.domain.booking import Booking, BookingStatus
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
-from sewapay.domain.settlement import settle
+from sewapay.domain.settlement import Policies, settle
 from tests.backend.unit.given import (
     NOON,
     OWED,
@@ -28,27 +28,40 @@ def a_paid_payment(number: int = 1) -> Payment:
     return after(an_open_payment(number, reference=reference), paid)
 
 
+def settled(
+    booking: Booking,
+    payment: Payment,
+    *,
+    before: Payment | None = None,
+    repeated: bool = False,
+    policies: Policies | None = None,
+) -> tuple[Booking, Payment]:
+    """What stands once this answer is settled; unless told, the payment was open before it."""
+    was = before or an_open_payment()
+    return settle(booking, was, payment, policies=policies or Policies(), transaction_seen_before=repeated, at=NOON)
+
+
 def test_a_completed_payment_confirms_its_booking() -> None:
     payment = a_paid_payment()
 
-    booking, settled = settle(a_booking(), payment, transaction_seen_before=False, at=NOON)
+    booking, kept = settled(a_booking(), payment)
 
     assert (BookingStatus.CONFIRMED, payment.id) == (booking.status, booking.settled_by)
-    assert settled is payment
+    assert kept is payment
 
 
 @pytest.mark.parametrize("status", [status for status in PaymentStatus if status is not PaymentStatus.COMPLETED])
 def test_no_other_payment_confirms_anything(status: PaymentStatus) -> None:
     booking, payment = a_booking(), a_payment_that_is(status)
 
-    assert (booking, payment) == settle(booking, payment, transaction_seen_before=False, at=NOON)
+    assert (booking, payment) == settled(booking, payment, before=payment)
 
 
 @pytest.mark.fault("F60")
 def test_the_second_completed_payment_is_surplus() -> None:
-    booking, _ = settle(a_booking(), a_paid_payment(1), transaction_seen_before=False, at=NOON)
+    booking, _ = settled(a_booking(), a_paid_payment(1))
 
-    after_second, second = settle(saved_booking(booking), a_paid_payment(2), transaction_seen_before=False, at=NOON)
+    after_second, second = settled(saved_booking(booking), a_paid_payment(2))
 
     assert payment_id(1) == after_second.settled_by
     assert (second.status, second.surplus) == (PaymentStatus.COMPLETED, True)
@@ -59,7 +72,7 @@ def test_the_second_completed_payment_is_surplus() -> None:
 def test_money_for_a_canceled_booking_is_reviewed() -> None:
     canceled = saved_booking(a_booking().cancel(actor="staff:7", at=NOON))
 
-    booking, payment = settle(canceled, a_paid_payment(), transaction_seen_before=False, at=NOON)
+    booking, payment = settled(canceled, a_paid_payment())
 
     assert booking is canceled
     assert (payment.status, payment.review_reason) == (PaymentStatus.UNDER_REVIEW, ReviewReason.BOOKING_CANCELED)
@@ -68,7 +81,7 @@ def test_money_for_a_canceled_booking_is_reviewed() -> None:
 
 @pytest.mark.fault("F53")
 def test_a_transaction_that_stands_elsewhere_confirms_nothing() -> None:
-    booking, payment = settle(a_booking(), a_paid_payment(), transaction_seen_before=True, at=NOON)
+    booking, payment = settled(a_booking(), a_paid_payment(), repeated=True)
 
     assert booking.status is BookingStatus.PENDING
     assert (payment.status, payment.review_reason) == (PaymentStatus.UNDER_REVIEW, ReviewReason.TRANSACTION_REPEATED)
@@ -77,25 +90,25 @@ def test_a_transaction_that_stands_elsewhere_confirms_nothing() -> None:
 @pytest.mark.parametrize("seen_before", [False, True])
 def test_settling_again_changes_nothing(seen_before: bool) -> None:
     payment = a_paid_payment()
-    booking, payment = settle(a_booking(), payment, transaction_seen_before=False, at=NOON)
+    booking, payment = settled(a_booking(), payment)
 
-    again = settle(booking, payment, transaction_seen_before=seen_before, at=NOON)
+    again = settled(booking, payment, before=payment, repeated=seen_before)
 
     assert again[0] is booking
     assert again[1] is payment
 
 
 def test_surplus_stays_surplus_when_settled_again() -> None:
-    booking, _ = settle(a_booking(), a_paid_payment(1), transaction_seen_before=False, at=NOON)
-    booking, surplus = settle(booking, a_paid_payment(2), transaction_seen_before=False, at=NOON)
+    booking, _ = settled(a_booking(), a_paid_payment(1))
+    booking, surplus = settled(booking, a_paid_payment(2))
 
-    assert (booking, surplus) == settle(booking, surplus, transaction_seen_before=False, at=NOON)
+    assert (booking, surplus) == settled(booking, surplus, before=surplus)
 
 
 @pytest.mark.fault("F61")
 def test_a_reviewed_payment_of_a_canceled_booking_does_not_settle_it_when_seen_again() -> None:
     canceled = saved_booking(a_booking().cancel(actor="staff:7", at=NOON))
-    _, payment = settle(canceled, a_paid_payment(), transaction_seen_before=False, at=NOON)
+    _, payment = settled(canceled, a_paid_payment())
     reviewed = saved(payment)
 
     again = reviewed.observe(
@@ -137,7 +150,7 @@ def play(events: tuple[str, ...]) -> list[tuple[Booking, dict[str, Payment]]]:
             seen = before.observe(told_as(event), at=NOON, asked_at_version=before.version)
             repeated = event.startswith("repeated")
             if seen is not before:
-                booking, seen = settle(booking, seen, transaction_seen_before=repeated, at=NOON)
+                booking, seen = settled(booking, seen, before=before, repeated=repeated)
                 payments[number] = saved(seen)
                 booking = saved_booking(booking) if booking.events else booking
         stages.append((booking, dict(payments)))
@@ -157,7 +170,8 @@ def test_in_no_order_is_a_booking_confirmed_twice_or_money_lost() -> None:
         for booking, payments in play(story):
             assert settled_by in (None, booking.settled_by), story
             settled_by = booking.settled_by
-            assert (booking.status is BookingStatus.CONFIRMED) == (settled_by is not None), story
+            is_settled = booking.status in (BookingStatus.CONFIRMED, BookingStatus.REFUNDED)
+            assert is_settled == (settled_by is not None), story
             was_paid |= {number for number, payment in payments.items() if payment.money_was_seen}
             for number in was_paid:
                 payment = payments[number]

@@ -235,9 +235,7 @@ def says_no_more(answer: Observation, heard: tuple[Observation, ...]) -> bool:
     return answer in heard or (said_before and answer.transaction_id in named)
 
 
-def require_that_evidence_is_kept(
-    before: Payment, step: Step, now: Payment, heard: tuple[Observation, ...]
-) -> None:
+def require_that_evidence_is_kept(before: Payment, step: Step, now: Payment, heard: tuple[Observation, ...]) -> None:
     kept = [evidence.observation for evidence in now.evidence]
     assert kept in ([], [step.answer])
     if step.answer is not None and not kept:

@@ -1,0 +1,115 @@
+"""How an answer of a gateway gets into the books: read afresh, let the domain decide, save what changed."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from sewapay.application.ports import Order
+from sewapay.application.storage import Tx, View
+from sewapay.domain.booking import Booking
+from sewapay.domain.money import NOTHING
+from sewapay.domain.observation import Observation, Reported
+from sewapay.domain.payment import Payment, PaymentStatus
+from sewapay.domain.refund import Refund
+from sewapay.domain.settlement import Policies, settle, weigh
+
+__all__ = ["Recorder", "Verified", "open_refund", "order_of"]
+
+
+@frozen
+class Verified:
+    """The payment and its booking as they stand after the gateway was asked."""
+
+    payment: Payment
+    booking: Booking
+
+
+def order_of(payment: Payment, title: str) -> Order:
+    """The payment as its gateway needs to know it."""
+    return Order(
+        payment_id=payment.id,
+        booking_id=payment.booking_id,
+        reference=payment.order_reference,
+        gateway_reference=payment.gateway_reference,
+        amount=payment.amount,
+        title=title,
+        transaction_id=payment.transaction_id,
+    )
+
+
+def open_refund(view: View | Tx, payment: Payment) -> Refund | None:
+    """The refund of this payment whose outcome is not known, if there is one."""
+    if payment.amount_reserved == NOTHING:
+        return None
+    return next((refund for refund in view.refunds.of_payment(payment.id) if refund.is_open), None)
+
+
+@frozen(kw_only=True)
+class Recorder:
+    """Writes down what a gateway said of a payment, or that it said nothing.
+
+    - `asked` is the payment as it was read before the gateway was asked.
+    - `is_ours`: it was asked because the payment was due; then the look counts, and the next one is planned.
+    - The booking is locked first; payment, booking, refund, their events and the ledger are saved together.
+    - Doing it again changes nothing.
+    """
+
+    policies: Policies
+
+    def answer(self, tx: Tx, asked: Payment, seen: Observation, *, is_ours: bool, at: datetime) -> Verified:
+        """Take an answer into account."""
+        booking = tx.bookings.get(asked.booking_id)
+        before = tx.payments.get(asked.id)
+        is_fresh = asked.version == before.version
+        after = before.observe(seen, at=at, asked_at_version=asked.version)
+        if is_fresh and is_ours and seen.reported is Reported.NOT_FOUND:
+            after = after.not_known_to_gateway(seen, at=at)
+        settled = booking
+        if after is not before:
+            is_repeated = (
+                after.status is PaymentStatus.COMPLETED
+                and after.transaction_id is not None
+                and tx.payments.has_transaction(
+                    after.gateway, after.environment, after.transaction_id, besides=after.id
+                )
+            )
+            settled, after = settle(
+                booking, before, after, policies=self.policies, transaction_seen_before=is_repeated, at=at
+            )
+        refund = open_refund(tx, before) if is_fresh else None
+        after, weighed = weigh(before, after, refund, seen, policies=self.policies, at=at)
+        if is_ours:
+            after = after.looked_at_again(at=at, answered=seen.reported is not Reported.NOT_FOUND)
+        if weighed is not None and weighed is not refund:
+            tx.refunds.save(weighed)
+        booking = settled if settled is booking else tx.bookings.save(settled)
+        return Verified(after if after == before and not after.events else tx.payments.save(after), booking)
+
+    def silence(self, tx: Tx, asked: Payment, why: str, *, is_ours: bool, at: datetime) -> Verified:
+        """Note that there was no usable answer: what is undecided becomes unknown, and nothing becomes failed."""
+        return self._kept(tx, asked, lambda payment: payment.unanswered(why, at=at), is_ours=is_ours, at=at)
+
+    def nothing_to_ask(self, tx: Tx, asked: Payment, *, at: datetime) -> Verified:
+        """A payment whose opening was cut off or went unanswered: no gateway can be asked about it."""
+
+        def noted(payment: Payment) -> Payment:
+            is_opening = payment.status is PaymentStatus.CREATED and not payment.can_be_looked_up
+            return payment.unanswered("the opening was cut off", at=at) if is_opening else payment
+
+        return self._kept(tx, asked, noted, is_ours=True, at=at)
+
+    def _kept(
+        self, tx: Tx, asked: Payment, change: Callable[[Payment], Payment], *, is_ours: bool, at: datetime
+    ) -> Verified:
+        booking = tx.bookings.get(asked.booking_id)
+        before = tx.payments.get(asked.id)
+        after = change(before)
+        if is_ours:
+            after = after.looked_at_again(at=at, answered=False)
+            refund = open_refund(tx, before)
+            if refund is not None and refund.was_cut_off(at):
+                tx.refunds.save(refund.unanswered("the sending was cut off", at=at))
+            if refund is not None:
+                after = evolve(after, next_check_at=refund.due(at))
+        return Verified(after if after == before and not after.events else tx.payments.save(after), booking)

@@ -1,0 +1,210 @@
+"""Give money back: write down the intent, ask the gateway once, and believe its look-up."""
+
+from datetime import timedelta
+from typing import Final
+
+from attrs import evolve, frozen
+
+from sewapay.application.access import Operation, Principal
+from sewapay.application.errors import (
+    GatewayError,
+    GatewayNotConfigured,
+    KeyRefused,
+    NothingSent,
+    PaymentNotFound,
+    RefundRefused,
+    RefundsNotOffered,
+)
+from sewapay.application.gateways import Gateways, enabled
+from sewapay.application.idempotency import Once
+from sewapay.application.ports import Clock, Ids, RefundGateway, RefundKind, RefundOrder
+from sewapay.application.recording import open_refund, order_of
+from sewapay.application.storage import Read, Transact, Tx
+from sewapay.application.verify_payment import Verification, VerifyPayment
+from sewapay.domain.booking import Booking
+from sewapay.domain.errors import RefundInProgress
+from sewapay.domain.identifiers import PaymentId, RefundId
+from sewapay.domain.money import Money
+from sewapay.domain.payment import Payment
+from sewapay.domain.refund import Refund, RefundStatus
+
+__all__ = ["RefundPayment", "RefundRequest"]
+
+PAUSE_SECONDS: Final = 0.1
+WAITS_AT_MOST: Final = timedelta(seconds=15)
+TRIES_AGAIN_AFTER: Final = timedelta(minutes=10)
+OURSELVES: Final = "sewapay"
+
+
+@frozen(kw_only=True)
+class RefundRequest:
+    """What to give back of which payment: `amount`, or all that is left. `once`: made again, the same answer.
+
+    `by` is None for what a policy or an earlier decision asks for.
+    """
+
+    by: Principal | None
+    payment_id: PaymentId
+    amount: Money | None
+    reason: str
+    once: Once[Refund] | None = None
+
+    @property
+    def actor(self) -> str:
+        """How events name whoever asked for it."""
+        return OURSELVES if self.by is None else self.by.actor
+
+
+@frozen
+class _Begun:
+    refund: Refund
+    payment: Payment
+    booking: Booking
+
+
+@frozen
+class RefundPayment:
+    """Give a payment's money back, all of it or a part.
+
+    - What is given back is reserved first: all refunds together never exceed what was paid.
+    - One refund a payment at a time, or nobody could tell them apart; whoever comes meanwhile waits for a while.
+    - The gateway is asked once. No answer is no refusal: the amount stays reserved, and nothing is sent again.
+    - A look-up decides whether it happened; where it cannot tell, a person does.
+    """
+
+    read: Read
+    transact: Transact
+    gateways: Gateways
+    clock: Clock
+    ids: Ids
+    verify: VerifyPayment
+
+    async def __call__(self, request: RefundRequest) -> Refund:
+        """The refund as it stands once the gateway was asked. Raises `NotAllowed`, `PaymentNotFound`,
+        `NothingToRefund`, `RefundTooLarge`, `RefundInProgress`, `RefundsNotOffered`, `GatewayNotEnabled`.
+        """
+        if request.by is not None:
+            request.by.require(Operation.REFUND_PAYMENT)
+        known = await self.read(lambda view: view.payments.get(request.payment_id))
+        gateway = enabled(self.gateways, known.gateway, known.environment)
+        refunds = gateway.refunds
+        if refunds is None:
+            raise RefundsNotOffered(
+                f"{gateway.capabilities.label} gives nothing back by itself: do it in its own panel"
+            )
+        refund_id, deadline = self.ids.refund_id(), self.clock.now() + WAITS_AT_MOST
+        while True:
+            try:
+                begun = await self.transact(
+                    lambda tx: self._begin(tx, request, refund_id, known, gateway.capabilities.refunds)
+                )
+                break
+            except RefundInProgress:
+                if self.clock.now() >= deadline or not await self._is_being_sent(request.payment_id):
+                    raise
+                await self.clock.pause(PAUSE_SECONDS)
+        if isinstance(begun, Refund):
+            return begun
+        await self._send(refunds, begun)
+        return await self._look_and_answer(begun, request)
+
+    def _begin(
+        self, tx: Tx, request: RefundRequest, refund_id: RefundId, known: Payment, kind: RefundKind
+    ) -> _Begun | Refund:
+        now = self.clock.now()
+        booking = tx.bookings.get(known.booking_id)
+        payment = tx.payments.get(known.id)
+        if request.by is not None and not request.by.may_see(booking):
+            raise PaymentNotFound
+        cut_off = None if request.once is None else request.once.check(tx)
+        if request.once is not None and cut_off is not None and cut_off.subject is not None:
+            refund = tx.refunds.get(RefundId(cut_off.subject))  # the first run died after this: never a second refund
+            request.once.finish(tx, refund)
+            return refund
+        reserved, amount = payment.reserve(request.amount, at=now)
+        is_all = amount == payment.amount_paid
+        if kind is RefundKind.FULL and not is_all:
+            raise RefundsNotOffered("this gateway gives back whole payments only: do a part of one in its own panel")
+        refund = Refund.submit(
+            id=refund_id,
+            payment_id=payment.id,
+            booking_id=booking.id,
+            amount=amount,
+            is_all=is_all,
+            reason=request.reason,
+            actor=request.actor,
+            at=now,
+        )
+        if request.once is not None:
+            request.once.begin(tx, subject=str(refund_id))
+        refund = tx.refunds.add(refund)
+        return _Begun(refund, tx.payments.save(reserved), booking)
+
+    async def _is_being_sent(self, payment_id: PaymentId) -> bool:
+        """Whether the refund in the way will soon have an outcome; one that is unknown may take for ever."""
+        refund = await self.read(lambda view: open_refund(view, view.payments.get(payment_id)))
+        return refund is None or (refund.status is RefundStatus.SUBMITTED and not refund.was_cut_off(self.clock.now()))
+
+    async def _send(self, refunds: RefundGateway, begun: _Begun) -> None:
+        wanted = RefundOrder(amount=begun.refund.amount, is_all=begun.refund.is_all)
+        try:
+            said = await refunds.refund(order_of(begun.payment, begun.booking.title), wanted)
+        except (NothingSent, KeyRefused, GatewayNotConfigured) as error:
+            why, again = f"not sent: {error}", error.may_ask_again
+            await self.transact(lambda tx: self._note(tx, begun, rejected=why, again=again))
+        except RefundRefused as error:
+            why = str(error)
+            await self.transact(lambda tx: self._note(tx, begun, refused=why))
+        except GatewayError as error:
+            why = str(error)
+            await self.transact(lambda tx: self._note(tx, begun, unanswered=why))
+        else:
+            await self.transact(lambda tx: self._note(tx, begun, accepted=said))
+
+    def _note(
+        self,
+        tx: Tx,
+        begun: _Begun,
+        *,
+        accepted: str | None = None,
+        refused: str | None = None,
+        rejected: str | None = None,
+        unanswered: str | None = None,
+        again: bool = False,
+    ) -> None:
+        now = self.clock.now()
+        tx.bookings.get(begun.booking.id)
+        payment, refund = tx.payments.get(begun.payment.id), tx.refunds.get(begun.refund.id)
+        if not refund.is_open:
+            return
+        if accepted is not None:
+            tx.refunds.save(refund.accepted(accepted, at=now))
+        elif refused is not None:
+            tx.refunds.save(refund.refused_by_gateway(refused))
+        elif unanswered is not None:
+            tx.refunds.save(refund.unanswered(unanswered, at=now))
+        elif rejected is not None:
+            tx.refunds.save(refund.rejected(rejected, at=now))
+            kept = payment.kept(at=now)
+            if again and refund.requested_by == OURSELVES:
+                kept = evolve(kept, refund_due=True, next_check_at=now + TRIES_AGAIN_AFTER)
+            tx.payments.save(kept)
+
+    async def _look_and_answer(self, begun: _Begun, request: RefundRequest) -> Refund:
+        """Look at once whether it happened, and keep the answer; what is not known yet is looked at again later."""
+        refund = await self.read(lambda view: view.refunds.get(begun.refund.id))
+        if refund.is_open:
+            await self.verify(Verification(by=None, payment=begun.payment.id))
+
+        def answer(tx: Tx) -> Refund:
+            tx.bookings.get(begun.booking.id)
+            refund = tx.refunds.get(begun.refund.id)
+            if request.once is not None:
+                request.once.finish(tx, refund)
+            return refund
+
+        return (
+            await self.transact(answer)
+            if request.once is not None
+            else await self.read(lambda view: view.refunds.get(begun.refund.id))
+        )

@@ -1,0 +1,83 @@
+"""When a payment is looked at again: the gateway's own expiry sets the pace, and a person is the last resort.
+
+| what is open | next look |
+|---|---|
+| being opened | 60 s after it began: an opening that was cut off is noticed then |
+| opened without an answer | when the longest-lived link would be dead |
+| open, pending | 1, 2, 5, 10, 20, 40 minutes after it was opened, at its link's end, 10 minutes later, daily for 7 days |
+| no usable answer | sooner: 15 s, 30 s, 1, 2, 5, 10 minutes, then hourly, where the row above is later |
+| pending for a day | put before a person, and looked at daily all the same |
+| canceled, expired, failed | once more, 10 minutes after the link's death |
+| paid | 1 hour, 1, 3, 7, 14 and 30 days after it was paid, for what is given back in the gateway's own panel |
+
+Every moment but the first is later by a share of the way that hangs on the payment's id, so that payments which were
+opened together do not all come back together.
+"""
+
+import itertools
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from sewapay.domain.transitions import SOFT, UNDECIDED, PaymentStatus, ReviewReason
+
+if TYPE_CHECKING:
+    from sewapay.domain.payment import Payment
+
+__all__ = ["FIRST_LOOK", "GRACE", "STUCK_AFTER", "next_look"]
+
+FIRST_LOOK: Final = timedelta(seconds=60)
+GRACE: Final = timedelta(minutes=10)
+STUCK_AFTER: Final = timedelta(days=1)
+DAYS: Final = 7
+AFTER_OPENING: Final = (FIRST_LOOK, *(timedelta(minutes=minutes) for minutes in (2, 5, 10, 20, 40)))
+AFTER_PAYING: Final = (timedelta(hours=1), *(timedelta(days=days) for days in (1, 3, 7, 14, 30)))
+AFTER_SILENCE: Final = (
+    *(timedelta(seconds=seconds) for seconds in (15, 30, 60, 120, 300, 600)),
+    timedelta(hours=1),
+)
+SPREAD: Final = 0.1
+WIDEST_SPREAD: Final = timedelta(minutes=10)
+
+
+def next_look(payment: "Payment", at: datetime) -> datetime | None:
+    """When this payment, as it stands at `at`, is due again; None when no further look is planned."""
+    planned = _planned(payment, at)
+    if not payment.outcome_unknown or not payment.can_be_looked_up:
+        return planned
+    if planned is None:  # the last look went unanswered
+        return None
+    silence = AFTER_SILENCE[min(payment.silences, len(AFTER_SILENCE) - 1)]
+    return min(planned, at + silence)
+
+
+def _planned(payment: "Payment", at: datetime) -> datetime | None:
+    if payment.status is PaymentStatus.CREATED and not payment.can_be_looked_up:
+        begun = payment.created_at + FIRST_LOOK
+        return max((payment.expires_at or begun) if payment.outcome_unknown else begun, at)
+    return next((moment for moment in _spread(payment, _moments(payment)) if moment > at), None)
+
+
+def _moments(payment: "Payment") -> list[datetime]:
+    """Every moment of the plan for a payment that stands like this."""
+    if payment.status is PaymentStatus.REFUNDED:
+        return []
+    if payment.paid_at is not None:
+        return [payment.paid_at + pause for pause in AFTER_PAYING]
+    if payment.expires_at is None:
+        return []
+    opened, dead = payment.opened_at or payment.created_at, payment.expires_at
+    days = [dead + GRACE + timedelta(days=day) for day in range(1, DAYS + 1)]
+    if payment.status in UNDECIDED or payment.outcome_unknown:
+        early = [opened + pause for pause in AFTER_OPENING if opened + pause < dead]
+        return [*early, dead, dead + GRACE, *days]
+    if payment.status in SOFT:
+        return [dead + GRACE]
+    return days if payment.review_reason is ReviewReason.STUCK else []
+
+
+def _spread(payment: "Payment", moments: list[datetime]) -> Iterator[datetime]:
+    share = int(payment.id[:4], 16) / 0xFFFF * SPREAD
+    yield from moments[:1]
+    for before, moment in itertools.pairwise(moments):
+        yield moment + min((moment - before) * share, WIDEST_SPREAD)

@@ -1,0 +1,143 @@
+"""What a person may decide about a payment that waits for them, and what comes of it."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from attrs import evolve, frozen
+
+from sewapay.domain.booking import Booking
+from sewapay.domain.errors import DecisionNotPossible, NotUnderReview
+from sewapay.domain.events import EventKind
+from sewapay.domain.looks import next_look
+from sewapay.domain.money import NOTHING
+from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
+from sewapay.domain.refund import Refund
+
+__all__ = ["Decision", "Resolved", "resolve"]
+
+
+class Decision(StrEnum):
+    """What a person decided."""
+
+    HONOUR = "honour"
+    REFUND = "refund"
+    HOLD = "hold"
+    CLOSE = "close"
+    REFUND_HAPPENED = "refund_happened"
+    REFUND_DID_NOT_HAPPEN = "refund_did_not_happen"
+
+
+@frozen(kw_only=True)
+class Resolved:
+    """Booking, payment and its refund without a known outcome, as the decision leaves them."""
+
+    booking: Booking
+    payment: Payment
+    refund: Refund | None
+
+
+def resolve(
+    booking: Booking,
+    payment: Payment,
+    refund: Refund | None,
+    *,
+    decision: Decision,
+    actor: str,
+    reason: str,
+    at: datetime,
+) -> Resolved:
+    """Do what was decided, and write down who did, and why.
+
+    - `honour`: the money counts; it confirms the booking if nothing else did.
+    - `refund`: what is left of it is given back, by the next run of the reconciler at the latest.
+    - `hold`: nothing is decided yet; the gateway is asked again now.
+    - `close`: nobody has to look any more. Without money it has failed; surplus and what was given back elsewhere stay.
+    - `refund_happened`, `refund_did_not_happen`: what the gateway's panel says of a refund that went unanswered.
+
+    Raises `NotUnderReview`, and `DecisionNotPossible` for a decision that does not fit.
+    """
+    if not payment.needs_attention and not (refund is not None and refund.is_open):
+        raise NotUnderReview("nothing about this payment waits for a decision")
+    told = payment.telling(EventKind.PAYMENT_RESOLVED, actor, at, decision=str(decision), reason=reason)
+    now = Resolved(booking=booking, payment=told, refund=refund)
+    return _STEPS[decision](now, actor, reason, at)
+
+
+def _honour(now: Resolved, actor: str, reason: str, at: datetime) -> Resolved:
+    payment, booking = now.payment, now.booking
+    if not payment.money_was_seen or payment.status is PaymentStatus.REFUNDED:
+        raise DecisionNotPossible("no money of this payment was seen that could count: refund, hold or close it")
+    if payment.review_reason is ReviewReason.REFUND_UNKNOWN:
+        raise DecisionNotPossible("say whether the refund happened: refund_happened or refund_did_not_happen")
+    honoured = payment.honoured(actor=actor, reason=reason, at=at)
+    if booking.settled_by is None and honoured.status is PaymentStatus.COMPLETED:
+        booking = booking.reinstate(payment.id, at=at)
+    elif booking.settled_by != payment.id and not honoured.surplus:
+        honoured = evolve(honoured.marked_surplus(at=at), review_reason=None)
+    return evolve(now, payment=honoured, booking=booking)
+
+
+def _refund(now: Resolved, _actor: str, _reason: str, at: datetime) -> Resolved:
+    payment = now.payment
+    if payment.amount_reserved != NOTHING:
+        raise DecisionNotPossible("a refund of it has no known outcome yet: refund_happened or refund_did_not_happen")
+    payment.reserve(None, at=at)  # raises where nothing could be given back
+    return evolve(now, payment=evolve(payment, refund_due=True, next_check_at=at))
+
+
+def _hold(now: Resolved, _actor: str, _reason: str, at: datetime) -> Resolved:
+    payment = now.payment
+    return evolve(now, payment=evolve(payment, next_check_at=at) if payment.can_be_looked_up else payment)
+
+
+def _close(now: Resolved, actor: str, reason: str, at: datetime) -> Resolved:
+    payment = now.payment
+    if payment.amount_reserved != NOTHING:
+        raise DecisionNotPossible("a refund of it has no known outcome yet: refund_happened or refund_did_not_happen")
+    if payment.money_was_seen and payment.status is PaymentStatus.UNDER_REVIEW:
+        raise DecisionNotPossible("money of this payment was seen: honour it or refund it")
+    if payment.money_was_seen:
+        return evolve(now, payment=evolve(payment, review_reason=None, outcome_unknown=False, refund_due=False))
+    failed = evolve(
+        payment,
+        status=PaymentStatus.FAILED,
+        review_reason=None,
+        outcome_unknown=False,
+        reason=reason,
+    )
+    failed = evolve(failed, next_check_at=next_look(failed, at))  # a link that still lives may be paid all the same
+    return evolve(now, payment=failed.telling(EventKind.PAYMENT_FAILED, actor, at, reason=reason))
+
+
+def _open_refund(now: Resolved) -> Refund:
+    if now.refund is None or not now.refund.is_open:
+        raise DecisionNotPossible("no refund of this payment waits for its outcome")
+    return now.refund
+
+
+def _refund_happened(now: Resolved, actor: str, _reason: str, at: datetime) -> Resolved:
+    refund = _open_refund(now)
+    payment = now.payment.gave_back(refund.amount, at=at)
+    if payment.status in (PaymentStatus.COMPLETED, PaymentStatus.UNDER_REVIEW):
+        payment = evolve(payment, next_check_at=at)  # the look-up has to say so too
+    return evolve(now, refund=refund.confirmed(actor=actor, at=at), payment=payment)
+
+
+def _refund_did_not_happen(now: Resolved, actor: str, reason: str, at: datetime) -> Resolved:
+    refund = _open_refund(now)
+    return evolve(now, refund=refund.rejected(reason, actor=actor, at=at), payment=now.payment.kept(at=at))
+
+
+_STEPS: Final[Mapping[Decision, Callable[[Resolved, str, str, datetime], Resolved]]] = MappingProxyType(
+    {
+        Decision.HONOUR: _honour,
+        Decision.REFUND: _refund,
+        Decision.HOLD: _hold,
+        Decision.CLOSE: _close,
+        Decision.REFUND_HAPPENED: _refund_happened,
+        Decision.REFUND_DID_NOT_HAPPEN: _refund_did_not_happen,
+    }
+)

@@ -1,0 +1,121 @@
+"""The reconciler's loop: inside `sewapay serve`, alone as `sewapay worker`, or once for cron."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from sewapay.application.errors import StoreUnavailable
+from sewapay.application.reconcile_payments import Reconciled
+from sewapay.entrypoints.container import Container, build_container
+from sewapay.entrypoints.logs import configure_logs
+
+__all__ = ["Worker", "run"]
+
+_log: Final = logging.getLogger("sewapay.worker")
+
+CLAIMED_AT_ONCE: Final = 100
+IDLE_SECONDS: Final = 2.0
+AWAY_SECONDS: Final = 5.0
+
+
+class Worker:
+    """Looks for due payments, again and again; it rests when fewer than `claimed_at_once` were due."""
+
+    def __init__(
+        self, container: Container, *, claimed_at_once: int = CLAIMED_AT_ONCE, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        self._container = container
+        self._claimed_at_once = claimed_at_once
+        self._idle_seconds = idle_seconds
+        self._stopping = asyncio.Event()
+
+    async def until_stopped(self) -> None:
+        """Work until `stop`. What goes wrong is logged, and tried again; a run that has begun is finished."""
+        while not self._stopping.is_set():
+            rest = self._idle_seconds
+            try:
+                done = await self.once()
+                rest = 0.0 if done.claimed >= self._claimed_at_once else rest
+            except StoreUnavailable as away:
+                _log.warning("the database cannot be used: %s", away)
+                rest = AWAY_SECONDS
+            except Exception:
+                _log.exception("a run of the reconciler broke")
+                rest = AWAY_SECONDS
+            await self._rest(rest)
+
+    async def until_nothing_is_due(self) -> Reconciled:
+        """Work until a run finds nothing. Raises `StoreUnavailable`."""
+        done = await self.once()
+        last = done
+        while last.claimed > last.skipped and not self._stopping.is_set():
+            last = await self.once()
+            done = done.and_(last)
+        return done
+
+    async def once(self) -> Reconciled:
+        """One run, and a line in the log about what was unusual in it."""
+        began = time.monotonic()
+        done = await self._container.reconcile_payments()(self._claimed_at_once)
+        for row in done.poisoned:
+            _log.error("payment %s cannot be read (%s): put off for a day", row.payment_id, row.why)
+        for claim, error in done.broken:
+            _log.error("payment %s broke the reconciler: put off for an hour", claim.payment.id, exc_info=error)
+        if done.claimed:
+            _log.info(
+                "reconciled: %d due, %d asked, %d changed, %d silent, %d skipped, %d taken over, in %.2f s",
+                done.claimed,
+                done.asked,
+                done.changed,
+                done.silent,
+                done.skipped,
+                done.lost,
+                time.monotonic() - began,
+            )
+        return done
+
+    def stop(self) -> None:
+        """Take nothing more; what was taken is finished."""
+        self._stopping.set()
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+def run(environ: Mapping[str, str], *, once: bool) -> Reconciled | None:
+    """Work until SIGTERM or SIGINT, or with `once` until nothing is due.
+
+    Raises `UnusableSetting`, `StoreUnavailable`.
+    """
+    from sewapay.entrypoints.serve import prepare_database
+
+    container = build_container(environ)
+    settings = container.settings()
+    container.gateways()
+    prepare_database(settings)
+    configure_logs(settings.log_file)
+    return asyncio.run(_life(container, once=once))
+
+
+async def _life(container: Container, *, once: bool) -> Reconciled | None:
+    worker, store = Worker(container), container.store()
+    loop = asyncio.get_running_loop()
+    for end in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(end, worker.stop)
+    await store.open()
+    try:
+        if once:
+            return await worker.until_nothing_is_due()
+        _log.info("the worker is ready")
+        await worker.until_stopped()
+        return None
+    finally:
+        await container.http_client().aclose()
+        await store.close()
