@@ -216,6 +216,7 @@ def a_full_payment() -> Payment:
         status=PaymentStatus.UNDER_REVIEW,
         gateway_reference="bZQLD9wRVWo4CdESSfuSsB",
         next_step=PostForm("https://pay.example/?a=1&b=%E0%A4%95", {"z": "1", "a": NEPALI, "m": '"\\'}),
+        opened_at=NOON + timedelta(microseconds=2),
         expires_at=NOON + timedelta(microseconds=1),
         return_to=ReturnTo("https://shop.example/payment/callback?x=1", ReturnStyle.KHALTI_WORDS),
         said="Partially Refunded",
@@ -225,10 +226,14 @@ def a_full_payment() -> Payment:
         reason=NEPALI,
         amount_paid=Money(GREATEST_PAISA),
         amount_refunded=Money(1),
+        amount_reserved=Money(GREATEST_PAISA - 1),
+        refund_due=True,
         fee=Money(0),
         transaction_id="GFq9PFS7b2iYvL8Lir9oXe",
         paid_at=NOON + timedelta(microseconds=999999),
         next_check_at=NOON.astimezone(timezone(timedelta(hours=5, minutes=45))),
+        looked_at=NOON - timedelta(microseconds=1),
+        silences=2**31,
         events=(),
     )
 
@@ -330,11 +335,13 @@ async def what_is_not_there_is_said_so(store: Store) -> None:
             view.payments.page(PaymentFilter(), Page()),
             view.bookings.page(BookingFilter(), Page()),
             view.events.of_booking(BookingId(1)),
+            view.refunds.of_payment(payment_id(1)),
+            view.ledger.of_payment(payment_id(1)),
             view.api_keys.find("x"),
             view.api_keys.all(),
         )
 
-    assert await store.read(look) == ([], None, [], ([], None), ([], None), [], None, [])
+    assert await store.read(look) == ([], None, [], ([], None), ([], None), [], [], [], None, [])
 
 
 # -- transactions ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -9,12 +10,14 @@ from attrs import evolve
 
 from sewapay.adapters.memory.store import MemoryStore
 from sewapay.application.errors import InvalidCursor, ReferenceTaken
-from sewapay.application.storage import Page, PaymentFilter, Tx, View
+from sewapay.application.idempotency import KeyName
+from sewapay.application.storage import Claim, Page, PaymentFilter, Tx, View
 from sewapay.domain.booking import Booking
 from sewapay.domain.checkout import PostForm
 from sewapay.domain.identifiers import Environment, GatewayName
 from sewapay.domain.payment import Payment
-from tests.backend.contracts.store_contract import CLAUSES
+from sewapay.domain.refund import Refund
+from tests.backend.contracts.store_contract_work import CLAUSES
 
 T = TypeVar("T")
 
@@ -240,6 +243,169 @@ class LosesItsFile(MemoryStore):
         self._facts = MemoryStore()._facts
 
 
+class ClaimsWhatIsHeld(Altered):
+    """A query for what is due that does not look who holds it."""
+
+    def altered(self, tx: Any) -> Any:
+        def claim(*args: Any, **wanted: Any) -> Any:
+            tx.payments.facts.leases.clear()
+            return tx.payments.claim(*args, **wanted)
+
+        return Instead(tx, payments=Instead(tx.payments, claim=claim))
+
+
+class HasNoFence(Altered):
+    """Who held a lease once may write for ever."""
+
+    def altered(self, tx: Any) -> Any:
+        def release(claim: Claim) -> Any:
+            return tx.payments.release(evolve(claim, lease=tx.payments.facts.leases[claim.payment.id].number))
+
+        return Instead(tx, payments=Instead(tx.payments, release=release))
+
+
+class HoldsForEver(Altered):
+    """A worker that died keeps its payments."""
+
+    def altered(self, tx: Any) -> Any:
+        def claim(*args: Any, **wanted: Any) -> Any:
+            return tx.payments.claim(*args, **wanted | {"lease_seconds": 3600})
+
+        return Instead(tx, payments=Instead(tx.payments, claim=claim))
+
+
+class CountsLooks(Altered):
+    """Putting a look off is a change like any other."""
+
+    def altered(self, tx: Any) -> Any:
+        def put_off(looked_at: Any) -> int:
+            kept = [looked for claim, looked in looked_at if tx.payments.release(claim)]
+            for looked in kept:
+                tx.payments.save(looked)
+            return len(kept)
+
+        return Instead(tx, payments=Instead(tx.payments, put_off=put_off))
+
+
+class PutsOffWhatChanged(Altered):
+    """The next look of a payment is the one that was reckoned before it changed."""
+
+    def altered(self, tx: Any) -> Any:
+        def put_off(looked_at: Any) -> Any:
+            stored = {claim.payment.id: tx.payments.get(claim.payment.id) for claim, _ in looked_at}
+            current = [(evolve(claim, payment=stored[claim.payment.id]), looked) for claim, looked in looked_at]
+            return tx.payments.put_off(current)
+
+        return Instead(tx, payments=Instead(tx.payments, put_off=put_off))
+
+
+class GivesBackNothing(Altered):
+    """What was put off stays held until its lease ends."""
+
+    def altered(self, tx: Any) -> Any:
+        def put_off(looked_at: Any) -> Any:
+            leases = dict(tx.payments.facts.leases)
+            kept = tx.payments.put_off(looked_at)
+            tx.payments.facts.leases.update(leases)
+            return kept
+
+        return Instead(tx, payments=Instead(tx.payments, put_off=put_off))
+
+
+class RefundsTwiceAtOnce(Altered):
+    """Two refunds of one payment may both be without an outcome."""
+
+    def altered(self, tx: Any) -> Any:
+        def add(refund: Refund) -> Any:
+            stored = evolve(refund, version=1, events=())
+            tx.refunds.facts.refunds[refund.id] = stored
+            return stored
+
+        return Instead(tx, refunds=Instead(tx.refunds, add=add))
+
+
+class ForgetsPostings(Altered):
+    """Money is on the payment, and not in the ledger."""
+
+    def altered(self, tx: Any) -> Any:
+        def save(payment: Payment) -> Any:
+            return tx.payments.save(evolve(payment, postings=()))
+
+        return Instead(tx, payments=Instead(tx.payments, save=save))
+
+
+class GivesPostingsBack(Altered):
+    """What was posted stays on the payment, and is posted again with its next change."""
+
+    def altered(self, tx: Any) -> Any:
+        def add(payment: Payment) -> Any:
+            return evolve(tx.payments.add(payment), postings=payment.postings)
+
+        return Instead(tx, payments=Instead(tx.payments, add=add))
+
+
+class FeedsByTime(Altered):
+    """Events are told by their times: one whose clock was behind comes before what was told already."""
+
+    def altered(self, tx: Any) -> Any:
+        def feed(page: Page) -> Any:
+            every, end = tx.events.feed(Page(limit=1000))
+            every.sort(key=lambda one: one.event.at)
+            try:
+                skipped = int(page.cursor or 0)
+            except ValueError as error:
+                raise InvalidCursor from error
+            found = every[skipped : skipped + page.limit]
+            return found, str(skipped + len(found)) if end else None
+
+        return Instead(tx, events=Instead(tx.events, feed=feed))
+
+
+class TellsTheNewestOnly(Altered):
+    """A reader that is slower than the writers misses what was in between."""
+
+    def altered(self, tx: Any) -> Any:
+        def feed(page: Page) -> Any:
+            found, cursor = tx.events.feed(Page(cursor=page.cursor, limit=1000))
+            return found[-page.limit :], cursor
+
+        return Instead(tx, events=Instead(tx.events, feed=feed))
+
+
+class HasOnePaceForAll(Altered):
+    """A gateway that is away in the sandbox is away in production."""
+
+    def altered(self, tx: Any) -> Any:
+        def get(gateway: GatewayName, _: Environment) -> Any:
+            return tx.paces.get(gateway, Environment.SANDBOX)
+
+        return Instead(tx, paces=Instead(tx.paces, get=get))
+
+
+class KnowsKeysByThemselves(Altered):
+    """A key that two callers happened to choose gives one the answer of the other."""
+
+    def altered(self, tx: Any) -> Any:
+        def find(name: KeyName) -> Any:
+            known = {kept.key: kept for kept in tx.answers.facts.answers}
+            return tx.answers.find(known.get(name.key, name))
+
+        return Instead(tx, answers=Instead(tx.answers, find=find))
+
+
+class ForgetsTheNewestKeys(Altered):
+    """Forgetting takes whatever it meets first."""
+
+    def altered(self, tx: Any) -> Any:
+        def forget_before(before: datetime, *, limit: int) -> int:
+            old = [name for name, kept in tx.answers.facts.answers.items() if kept.begun_at < before][:limit]
+            for name in old:
+                tx.answers.forget(name)
+            return len(old)
+
+        return Instead(tx, answers=Instead(tx.answers, forget_before=forget_before))
+
+
 @pytest.mark.parametrize(
     ("broken", "clause"),
     [
@@ -258,6 +424,23 @@ class LosesItsFile(MemoryStore):
         (ShowsHalf, "a_reading_sees_whole_transactions_only"),
         (StopsHalfway, "a_caller_that_is_canceled_leaves_all_or_nothing"),
         (LosesItsFile, "what_was_acknowledged_is_there_when_the_store_is_opened_again"),
+        (ClaimsWhatIsHeld, "two_workers_never_get_the_same_payment"),
+        (ClaimsWhatIsHeld, "a_claimed_payment_is_left_alone_until_it_is_given_back"),
+        (HasNoFence, "a_lease_that_ended_is_taken_over_and_its_holder_writes_nothing"),
+        (HoldsForEver, "a_lease_that_ended_is_taken_over_and_its_holder_writes_nothing"),
+        (CountsLooks, "what_is_put_off_keeps_its_version_and_everything_but_its_next_look"),
+        (PutsOffWhatChanged, "what_changed_meanwhile_is_given_back_and_not_put_off"),
+        (GivesBackNothing, "what_changed_meanwhile_is_given_back_and_not_put_off"),
+        (RefundsTwiceAtOnce, "a_payment_has_one_refund_without_a_known_outcome"),
+        (ForgetsPostings, "postings_are_written_with_their_payment_and_come_oldest_first"),
+        (GivesPostingsBack, "a_posting_is_written_once"),
+        (FeedsByTime, "the_feed_follows_the_order_of_the_changes_and_not_their_times"),
+        (TellsTheNewestOnly, "nothing_is_passed_over_while_everybody_writes"),
+        (ReadsThenWrites, "no_call_is_counted_twice_or_not_at_all"),
+        (HasOnePaceForAll, "each_gateways_pace_is_kept"),
+        (KnowsKeysByThemselves, "a_key_belongs_to_one_caller_and_one_operation"),
+        (ForgetsTheNewestKeys, "the_oldest_keys_are_forgotten_first"),
+        (ReadsThenWrites, "of_requests_with_one_key_the_first_is_carried_out"),
     ],
 )
 async def test_a_broken_store_is_caught(broken: Callable[[], MemoryStore], clause: str) -> None:
