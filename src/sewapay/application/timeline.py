@@ -36,6 +36,7 @@ SUMMARIES: Final[Mapping[EventKind, Callable[[EventData], str]]] = MappingProxyT
         EventKind.BOOKING_REGISTERED: lambda data: f"The booking was registered; {_owed(data)} is owed.",
         EventKind.BOOKING_CONFIRMED: lambda _: "The booking was confirmed by this payment.",
         EventKind.BOOKING_CANCELED: lambda _: "The booking was canceled.",
+        EventKind.BOOKING_REFUNDED: lambda _: "The booking's payment was given back as a whole.",
         EventKind.PAYMENT_CREATED: lambda data: f"A payment of {_owed(data)} was begun; the gateway is asked next.",
         EventKind.PAYMENT_OPENED: lambda _: "The gateway opened its page for the customer.",
         EventKind.PAYMENT_PENDING: lambda _: "The gateway is still working on it.",
@@ -49,6 +50,17 @@ SUMMARIES: Final[Mapping[EventKind, Callable[[EventData], str]]] = MappingProxyT
         EventKind.PAYMENT_SURPLUS: lambda _: "Another payment had settled the booking: this money is surplus.",
         EventKind.PAYMENT_OUTCOME_UNKNOWN: lambda data: f"No usable answer ({data.get('reason')}); we ask again.",
         EventKind.PAYMENT_CONTRADICTED: lambda data: f"An answer contradicts what we know: {data.get('reason')}.",
+        EventKind.PAYMENT_REFUNDED_OUTSIDE: lambda _: "Money went back that no refund of ours explains.",
+        EventKind.PAYMENT_NEEDS_ATTENTION: lambda data: f"A person has to look: {data.get('reason')}.",
+        EventKind.PAYMENT_RESOLVED: lambda data: f"A person decided: {data.get('decision')} ({data.get('reason')}).",
+        EventKind.REFUND_SUBMITTED: lambda data: (
+            f"{_owed(data).capitalize()} is to be given back ({data.get('reason')})."
+        ),
+        EventKind.REFUND_CONFIRMED: lambda data: f"{_owed(data).capitalize()} was given back.",
+        EventKind.REFUND_REJECTED: lambda data: f"{_owed(data).capitalize()} was not given back: {data.get('reason')}.",
+        EventKind.REFUND_OUTCOME_UNKNOWN: lambda data: (
+            f"Whether {_owed(data)} was given back is not known ({data.get('reason')}); we look again."
+        ),
     }
 )
 
