@@ -2,20 +2,33 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from attrs import evolve
 from sqlalchemy import Connection, Engine, create_engine, inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from sewapay.adapters.sql.migrations import current_revision, downgrade, head_revision, migrate
+from sewapay.adapters.sql.store import build_store
 from sewapay.adapters.sql.tables import metadata
 from sewapay.adapters.sql.urls import PostgresAddress, SqliteAddress, read_address
 from sewapay.application.errors import StoreUnavailable, UnusableSetting
+from sewapay.application.storage import BookingFilter, Page, PaymentFilter, Store, Told
+from sewapay.domain.booking import Booking, BookingStatus
+from sewapay.domain.checkout import Redirect
+from sewapay.domain.ledger import Posting
+from sewapay.domain.money import NOTHING, Money
+from sewapay.domain.observation import Evidence
+from sewapay.domain.payment import Payment
+from tests.backend.contracts.store_contract import an_event, change_booking, payment_id
+from tests.backend.contracts.store_contract_work import told
 
 T = TypeVar("T")
 
@@ -74,6 +87,54 @@ def checks(url: str) -> dict[str, set[str]]:
     return on(url, look)
 
 
+def indexes(url: str) -> list[str]:
+    """Every index in the database's own words, which tell of which rows it is."""
+    is_file = isinstance(read_address(url), SqliteAddress)
+    query = (
+        "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        if is_file
+        else "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'"
+    )
+    return sorted(row[0] for row in rows(url, query) if "alembic" not in row[0])
+
+
+def layout(url: str) -> dict[str, object]:
+    """Tables, columns, checks, indexes and triggers."""
+
+    def look(connection: Connection) -> dict[str, object]:
+        found = inspect(connection)
+        return {
+            table: (
+                [{**column, "type": str(column["type"])} for column in found.get_columns(table)],
+                found.get_pk_constraint(table),
+                sorted(found.get_unique_constraints(table), key=str),
+                sorted(found.get_check_constraints(table), key=str),
+                found.get_foreign_keys(table),
+            )
+            for table in found.get_table_names()
+        }
+
+    is_file = isinstance(read_address(url), SqliteAddress)
+    query = "SELECT name FROM sqlite_master WHERE type = 'trigger'" if is_file else "SELECT tgname FROM pg_trigger"
+    triggers = sorted(row[0] for row in rows(url, query) if not row[0].startswith("RI_"))
+    return on(url, look) | {"indexes": indexes(url), "triggers": triggers}
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    """What a query gives."""
+    return on(url, lambda connection: [tuple(row) for row in connection.exec_driver_sql(query)])
+
+
+def execute(url: str, *statements: str) -> None:
+    """Run these, each in the same words on both databases."""
+
+    def run(connection: Connection) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+    on(url, run)
+
+
 def differences(url: str) -> list[Any]:
     def compare(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -110,6 +171,28 @@ def test_the_checks_are_those_that_the_code_expects(url: str, tmp_path: Path) ->
 
     assert migrated == checks(url)
     assert sum(len(words) for words in migrated.values()) == 16
+
+
+def test_the_indexes_are_those_that_the_code_expects(url: str) -> None:
+    migrate(url)
+    migrated = indexes(url)
+
+    downgrade(url, "base")
+    on(url, metadata.create_all)
+
+    assert migrated == indexes(url)
+    assert len([words for words in migrated if " WHERE " in words]) == 4
+
+
+@pytest.mark.parametrize("revision", ["0001"])
+def test_going_back_gives_the_tables_that_were_there_before(url: str, revision: str) -> None:
+    migrate(url, to=revision)
+    before = layout(url)
+
+    migrate(url)
+    downgrade(url, revision)
+
+    assert layout(url) == before
 
 
 def test_migrating_an_up_to_date_database_changes_nothing(url: str) -> None:
@@ -208,3 +291,185 @@ print(logging.getLogger().handlers, logging.getLogger().level == logging.WARNING
     )
 
     assert (said.stdout, said.stderr) == ("[] True 0\n", "")
+
+
+# -- what is stored already --------------------------------------------------------------------------------------------
+
+BOOKINGS = """
+INSERT INTO bookings (id, customer_id, title, amount, registered_at, status, settled_by, version) VALUES
+    (1, '42', 'Deep cleaning', 113000, '2026-01-15T06:15:00.000000+00:00', 'confirmed', '{1}', 2),
+    (2, '43', 'Gardening', 50000, '2026-01-15T06:17:00.000000+00:00', 'canceled', NULL, 3)
+"""
+PAYMENTS = """
+INSERT INTO payments (id, booking_id, gateway, environment, order_reference, amount, created_at, status, next_step,
+    gateway_reference, said, outcome_unknown, surplus, review_reason, amount_paid, amount_refunded, fee, paid_at,
+    next_check_at, version) VALUES
+    ('{1}', 1, 'khalti', 'sandbox', '00000000000000000001', 113000, '2026-01-15T06:16:00.000000+00:00', 'completed',
+        '{{"kind": "redirect", "url": "https://pay.example/"}}', 'p1', 'Completed', FALSE, FALSE, NULL, 113000, 0, 300,
+        '2026-01-15T06:20:00.000000+00:00', NULL, 4),
+    ('{2}', 1, 'khalti', 'sandbox', '00000000000000000002', 113000, '2026-01-15T06:17:00.000000+00:00', 'completed',
+        NULL, 'p2', 'Completed', FALSE, TRUE, NULL, 113000, 0, NULL, '2026-01-15T06:21:00.000000+00:00', NULL, 3),
+    ('{3}', 1, 'khalti', 'sandbox', '00000000000000000003', 113000, '2026-01-15T06:18:00.000000+00:00', 'refunded',
+        NULL, 'p3', 'Refunded', FALSE, TRUE, NULL, 113000, 113000, 0, '2026-01-15T06:22:00.000000+00:00', NULL, 5),
+    ('{4}', 2, 'khalti', 'sandbox', '00000000000000000004', 50000, '2026-01-15T06:19:00.000000+00:00', 'under_review',
+        NULL, 'p4', 'Completed', FALSE, TRUE, 'booking_canceled', 40000, NULL, 0,
+        '2026-01-15T06:23:00.000000+00:00', NULL, 2),
+    ('{5}', 2, 'khalti', 'sandbox', '00000000000000000005', 50000, '2026-01-15T06:20:00.000000+00:00', 'open',
+        NULL, 'p5', NULL, TRUE, FALSE, NULL, NULL, 0, NULL, NULL, '2026-01-15T06:21:00.000000+00:00', 1)
+"""
+EVENTS = """
+INSERT INTO events (booking_id, sequence, kind, at, actor, data) VALUES
+    (2, 1, 'booking.registered', '2026-01-15T06:17:00.000000+00:00', 'sewapay', '{{"n": 2}}'),
+    (2, 2, 'booking.canceled', '2026-01-15T06:26:00.000000+00:00', 'staff:7', '{{"n": 5}}'),
+    (1, 1, 'booking.registered', '2026-01-15T06:15:00.000000+00:00', 'sewapay', '{{"n": 1}}'),
+    (1, 2, 'payment.created', '2026-01-15T06:25:00.000000+00:00', 'customer:42', '{{"n": 3}}'),
+    (1, 3, 'payment.completed', '2026-01-15T06:10:00.000000+00:00', 'gateway', '{{"n": 4}}')
+"""
+OBSERVATIONS = """
+INSERT INTO observations (payment_id, at, reported, said, amount) VALUES
+    ('{1}', '2026-01-15T06:20:00.000000+00:00', 'completed', 'Completed', 113000)
+"""
+
+
+def at_0001(url: str) -> None:
+    """A database as the first version left it: the clock went back before the third event of booking 1."""
+    ids = ["", *(payment_id(number) for number in range(1, 6))]
+    migrate(url, to="0001")
+    execute(url, *(words.format(*ids) for words in (BOOKINGS, PAYMENTS, EVENTS, OBSERVATIONS)))
+
+
+async def using(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    """What comes of using this database as the service does."""
+    store = build_store(url)
+    await store.open()
+    try:
+        return await work(store)
+    finally:
+        await store.close()
+
+
+def test_what_the_first_version_stored_is_kept(url: str) -> None:
+    at_0001(url)
+
+    migrate(url)
+
+    async def look(store: Store) -> tuple[list[Booking], list[Payment], list[Evidence]]:
+        return await store.read(
+            lambda view: (
+                view.bookings.page(BookingFilter(), Page())[0],
+                view.payments.page(PaymentFilter(), Page())[0][::-1],
+                view.payments.evidence(payment_id(1)),
+            )
+        )
+
+    bookings, payments, evidence = asyncio.run(using(url, look))
+    assert [(one.id, one.status, one.settled_by, one.version) for one in bookings] == [
+        (2, BookingStatus.CANCELED, None, 3),
+        (1, BookingStatus.CONFIRMED, payment_id(1), 2),
+    ]
+    assert [(one.status.value, one.version, one.gateway_reference) for one in payments] == [
+        ("completed", 4, "p1"),
+        ("completed", 3, "p2"),
+        ("refunded", 5, "p3"),
+        ("under_review", 2, "p4"),
+        ("open", 1, "p5"),
+    ]
+    assert payments[0].next_step == Redirect("https://pay.example/")
+    assert (payments[0].fee, payments[3].amount_refunded) == (Money(300), None)
+    assert {(one.opened_at, one.amount_reserved, one.refund_due, one.looked_at, one.silences) for one in payments} == {
+        (None, NOTHING, False, None, 0)
+    }
+    assert [one.observation.said for one in evidence] == ["Completed"]
+
+
+def test_surplus_that_was_not_given_back_waits_for_a_person(url: str) -> None:
+    at_0001(url)
+
+    migrate(url)
+
+    found = rows(url, "SELECT review_reason FROM payments ORDER BY created_at")
+    assert [row[0] for row in found] == [None, "surplus", None, "booking_canceled", None]
+
+
+def test_money_that_came_before_stands_in_the_ledger(url: str) -> None:
+    at_0001(url)
+
+    migrate(url)
+
+    async def look(store: Store) -> list[list[Posting]]:
+        return await store.read(lambda view: [view.ledger.of_payment(payment_id(number)) for number in range(1, 6)])
+
+    postings = asyncio.run(using(url, look))
+    assert [[tuple((entry.account.value, entry.paisa) for entry in one.entries) for one in of] for of in postings] == [
+        [(("customer_funds", -113000), ("merchant_receivable", 112700), ("gateway_fee", 300))],
+        [(("customer_funds", -113000), ("merchant_receivable", 113000))],
+        [(("customer_funds", -113000), ("refunds", 113000))],
+        [(("customer_funds", -40000), ("merchant_receivable", 40000))],
+        [],
+    ]
+    assert postings[0][0].at == datetime(2026, 1, 15, 6, 20, tzinfo=UTC)
+
+
+def test_events_of_the_first_version_are_told_in_an_order_that_keeps_each_bookings_own(url: str) -> None:
+    at_0001(url)
+
+    migrate(url)
+
+    async def look(store: Store) -> list[Told]:
+        feed, cursor = await told(store)
+        await change_booking(store, lambda booking: evolve(booking, events=(an_event(6, booking),)))
+        new, _ = await told(store, cursor)
+        return feed + new
+
+    feed = asyncio.run(using(url, look))
+    assert [(one.event.booking_id, one.sequence, one.event.data["n"]) for one in feed] == [
+        *((1, 1, 1), (2, 1, 2), (1, 2, 3), (1, 3, 4), (2, 2, 5)),
+        (1, 4, 6),
+    ]
+
+
+@pytest.mark.parametrize("table", ["events", "observations", "ledger_entries"])
+def test_what_happened_before_is_never_changed_after(url: str, table: str) -> None:
+    at_0001(url)
+    migrate(url)
+
+    with pytest.raises(DBAPIError, match="append-only"):
+        execute(url, f"DELETE FROM {table}")  # noqa: S608 (one of the three above)
+
+
+def test_references_between_tables_are_whole_after_migrating_a_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/old.db"
+    at_0001(url)
+
+    migrate(url)
+
+    assert rows(url, "PRAGMA foreign_key_check") == []
+    assert {row[2] for row in rows(url, "PRAGMA foreign_key_list(payments)")} == {"bookings"}
+    assert {row[2] for row in rows(url, "PRAGMA foreign_key_list(refunds)")} == {"payments"}
+
+
+def test_going_back_keeps_what_the_first_version_knows(url: str) -> None:
+    at_0001(url)
+    kept = "SELECT id, status, amount_paid, version FROM payments ORDER BY id"
+    before = rows(url, kept)
+    migrate(url)
+    execute(
+        url,
+        "UPDATE bookings SET status = 'refunded' WHERE id = 1",
+        f"UPDATE payments SET review_reason = 'stuck', status = 'under_review' WHERE id = '{payment_id(5)}'",  # noqa: S608
+        "INSERT INTO events (booking_id, sequence, kind, at, actor, data) VALUES "
+        "(1, 4, 'booking.refunded', '2026-01-15T06:30:00.000000+00:00', 'gateway', '{}')",
+    )
+
+    downgrade(url, "0001")
+
+    assert rows(url, kept)[:4] == before[:4]
+    assert rows(url, "SELECT id, status FROM bookings ORDER BY id") == [(1, "confirmed"), (2, "canceled")]
+    assert [row[0] for row in rows(url, "SELECT review_reason FROM payments ORDER BY created_at")] == [
+        *(None, None, None),
+        *("booking_canceled", "contradictory"),
+    ]
+    assert rows(url, "SELECT booking_id, sequence FROM events ORDER BY booking_id, sequence") == [
+        *((1, 1), (1, 2), (1, 3)),
+        *((2, 1), (2, 2)),
+    ]

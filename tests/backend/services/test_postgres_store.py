@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -7,29 +8,34 @@ import asyncpg
 import pytest
 from attrs import evolve
 
-from sewapay.adapters.sql import postgres
+from sewapay.adapters.sql import events, postgres
+from sewapay.adapters.sql.cursors import write_place
 from sewapay.adapters.sql.migrations import migrate
 from sewapay.adapters.sql.postgres import PostgresStore
 from sewapay.adapters.sql.session import Driver
 from sewapay.adapters.sql.transaction import SqlTx
 from sewapay.adapters.sql.urls import PostgresAddress, read_address
 from sewapay.adapters.sql.views import SqlView
-from sewapay.application.errors import BookingNotFound, ReferenceTaken, StoreUnavailable
-from sewapay.application.storage import BookingFilter, Page, Store, Tx, View
+from sewapay.application.errors import BookingNotFound, InvalidCursor, ReferenceTaken, StoreUnavailable
+from sewapay.application.storage import BookingFilter, Page, Store, Told, Tx, View
 from sewapay.domain.booking import Booking
-from sewapay.domain.identifiers import BookingId
+from sewapay.domain.identifiers import BookingId, Environment
+from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment
 from tests.backend.contracts.store_contract import (
+    KHALTI,
     NOON,
     a_booking,
     a_payment,
     an_event,
     change_booking,
+    change_payment,
     given,
     payment_id,
     stored_booking,
     stored_events,
 )
+from tests.backend.contracts.store_contract_work import claim, claim_one, numbered, told
 from tests.postgres import PostgresServer
 
 
@@ -519,10 +525,272 @@ async def test_an_exception_that_no_future_can_carry_reaches_the_caller(store: P
     await store.ping()
 
 
+# -- the feed ----------------------------------------------------------------------------------------------------------
+
+
+class StillWriting:
+    """A transaction that has numbers for its events already, and commits or fails when it is told to."""
+
+    def __init__(self, store: PostgresStore, *happened: int, booking: int = 1, fails: bool = False) -> None:
+        self._store = store
+        self._happened = happened
+        self._booking = booking
+        self._fails = fails
+        self._has_numbers = asyncio.Event()
+        self._may_end = False
+
+    def _work(self, tx: Tx) -> None:
+        booking = tx.bookings.get(BookingId(self._booking))
+        tx.bookings.save(evolve(booking, events=tuple(an_event(number, booking) for number in self._happened)))
+        tx.events.of_booking(booking.id)
+        self._has_numbers.set()
+        while not self._may_end:
+            sleep(tx, 0.005)
+        if self._fails:
+            raise LookupError
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.create_task(self._store.transact(self._work))
+        await self._has_numbers.wait()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._may_end = True
+        outcome = (await asyncio.gather(self._task, return_exceptions=True))[0]
+        assert isinstance(outcome, LookupError) if self._fails else outcome is None
+
+
+async def happens(store: PostgresStore, *happened: int, booking: int = 2) -> None:
+    """Events of another booking, committed at once."""
+    await change_booking(
+        store, lambda read: evolve(read, events=tuple(an_event(number, read) for number in happened)), booking
+    )
+
+
+async def fed(store: PostgresStore) -> list[tuple[int, int, object]]:
+    """What is in the feed: each place, the event's number, and what tells it from others."""
+    rows = await store.read(
+        lambda view: driver_of(view).fetch(
+            "SELECT position, id, data ->> 'n' FROM feed JOIN events ON id = event_id ORDER BY position", ()
+        )
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def mark_of(store: PostgresStore) -> tuple[int, int]:
+    """Up to where the feed is complete, and the greatest number there is."""
+    query = "SELECT low, (SELECT max(id) FROM events) FROM feed_mark"
+    row = (await store.read(lambda view: driver_of(view).fetch(query, ())))[0]
+    return row[0], row[1]
+
+
+def its_numbers(feed: list[Told]) -> list[object]:
+    return [one.event.data["n"] for one in feed if "n" in one.event.data]
+
+
+async def test_an_event_with_a_smaller_number_that_is_committed_later_is_told_later(store: PostgresStore) -> None:
+    await given(store, a_booking(1), a_booking(2))
+
+    async with StillWriting(store, 1, 2):
+        await happens(store, 3)
+        before, cursor = await told(store)
+        for number in (4, 5, 6):
+            await happens(store, number)
+            page, cursor = await told(store, cursor)
+            before += page
+    await happens(store, 7)
+    after, _ = await told(store, cursor)
+    again, _ = await told(store)
+
+    rows = await fed(store)
+    ids = {number: id for _, id, number in rows}
+    assert ids["1"] < ids["2"] < ids["3"]
+    assert (its_numbers(before), its_numbers(after)) == ([3, 4, 5, 6], [1, 2, 7])
+    assert again == before + after
+    assert [place for place, _, _ in rows] == list(range(1, len(rows) + 1))
+    assert [one.sequence for one in again if one.event.booking_id == 1] == [1, 2, 3]
+    assert [one.sequence for one in again if one.event.booking_id == 2] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_an_event_that_nobody_read_for_is_told_when_somebody_reads_again(store: PostgresStore) -> None:
+    await given(store, a_booking(1), a_booking(2))
+
+    async with StillWriting(store, 1):
+        await happens(store, 2)
+        _, cursor = await told(store)
+    feed, _ = await told(store, cursor)
+
+    assert its_numbers(feed) == [1]
+
+
+async def test_the_mark_moves_up_when_those_who_wrote_are_gone(store: PostgresStore) -> None:
+    await given(store, a_booking(1), a_booking(2))
+    await told(store)
+    await told(store)
+    low_before, _ = await mark_of(store)
+
+    async with StillWriting(store, 1), StillWriting(store, 2, booking=2, fails=True):
+        await given(store, a_booking(3))
+        for _ in range(3):
+            await told(store)
+        while_writing = await mark_of(store)
+    for _ in range(3):
+        await told(store)
+    low, greatest = await mark_of(store)
+
+    assert while_writing == (low_before, greatest)
+    assert low == greatest
+
+
+async def test_reading_the_feed_writes_nothing_when_there_is_nothing_new(store: PostgresStore) -> None:
+    await given(store, a_booking(1))
+    for _ in range(3):
+        _, cursor = await told(store)
+
+    def look(tx: Tx) -> object:
+        tx.events.feed(Page(cursor=cursor))
+        return driver_of(tx).fetch("SELECT pg_current_xact_id_if_assigned()", ())[0][0]
+
+    assert await store.transact(look) is None
+
+
+async def test_a_long_backlog_is_told_in_portions(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "FED_AT_ONCE", 5)
+    await given(store, a_booking(1), a_booking(2))
+
+    async with StillWriting(store, 1):
+        await happens(store, *range(2, 40))
+        await told(store)
+    seen: list[Told] = []
+    cursor: str | None = None
+    for _ in range(30):
+        page, cursor = await told(store, cursor, limit=4)
+        seen += page
+    low, greatest = await mark_of(store)
+
+    assert sorted(number for number in its_numbers(seen) if isinstance(number, int)) == list(range(1, 40))
+    assert [one.sequence for one in seen if one.event.booking_id == 2] == list(range(1, 40))
+    assert low == greatest
+
+
+async def test_many_readers_and_writers_agree_on_one_order(store: PostgresStore, url: str) -> None:
+    await given(store, *(a_booking(number) for number in range(1, 9)))
+    other = store_at(url)
+    await other.open()
+
+    async def write(number: int) -> None:
+        for count in range(10):
+            await happens((store, other)[count % 2], count, booking=number)
+
+    async def read(where: PostgresStore) -> list[Told]:
+        seen: list[Told] = []
+        cursor: str | None = None
+        while len(seen) < 88:
+            page, cursor = await told(where, cursor, limit=5)
+            seen += page
+        return seen
+
+    reading = [asyncio.create_task(read(where)) for where in (store, other, store)]
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(write(number) for number in range(1, 9)))
+        first, second, third = await asyncio.gather(*reading)
+    await other.close()
+
+    assert first == second == third
+    assert [place for place, _, _ in await fed(store)] == list(range(1, 89))
+
+
+async def test_a_place_that_the_database_does_not_know_any_more_is_refused(store: PostgresStore) -> None:
+    await given(store, a_booking(1), a_booking(2))  # as after a backup was restored
+
+    assert await told(store, write_place(2)) == ([], write_place(2))
+    with pytest.raises(InvalidCursor):
+        await told(store, write_place(3))
+
+
+# -- who looks at which payment ----------------------------------------------------------------------------------------
+
+
+def due(number: int) -> Payment:
+    return evolve(a_payment(number), next_check_at=NOON - timedelta(minutes=number))
+
+
+async def test_a_payment_that_is_just_being_changed_is_passed_over(store: PostgresStore) -> None:
+    await given(store, a_booking(), due(1), due(2))
+    has_it = asyncio.Event()
+    claimed = asyncio.Event()
+
+    def change(tx: Tx) -> None:
+        tx.payments.save(evolve(tx.payments.get(payment_id(1)), said="Pending"))
+        has_it.set()
+        while not claimed.is_set():
+            sleep(tx, 0.005)
+
+    changing = asyncio.create_task(store.transact(change))
+    await has_it.wait()
+    taken = await claim(store), await claim_one(store, 1)
+    claimed.set()
+    await changing
+    left = await claim(store)
+
+    assert (numbered(taken[0]), taken[1]) == ([2], None)
+    assert numbered(left) == [1]
+
+
+async def test_a_lease_ends_by_the_servers_clock(store: PostgresStore, url: str) -> None:
+    await given(store, a_booking(), due(1))
+    await claim(store, lease_seconds=90)
+    connection = await asyncpg.connect(url)
+
+    left = await connection.fetchval("SELECT leased_until - extract(epoch FROM clock_timestamp()) * 1000 FROM payments")
+    await connection.execute("UPDATE payments SET leased_until = extract(epoch FROM clock_timestamp()) * 1000 - 1")
+    await connection.close()
+
+    assert 60_000 < left <= 90_000
+    assert numbered(await claim(store)) == [1]
+
+
+async def test_the_time_is_the_servers_and_is_asked_for_once(store: PostgresStore) -> None:
+    def look(tx: Tx) -> tuple[datetime, datetime, datetime]:
+        first = tx.time()
+        sleep(tx, 0.02)
+        return first, tx.time(), driver_of(tx).fetch("SELECT clock_timestamp()", ())[0][0]
+
+    first, second, server = await store.transact(look)
+
+    assert first == second
+    assert timedelta(seconds=0.01) < server - first < timedelta(seconds=9)
+
+
+@pytest.mark.fault("F93")
+async def test_a_row_that_cannot_be_read_stands_in_nobodys_way(store: PostgresStore, url: str) -> None:
+    await given(store, a_booking(), due(1), due(2), due(3))
+    connection = await asyncpg.connect(url)
+    await connection.execute("UPDATE payments SET order_reference = 'poison' WHERE id = $1", payment_id(2))
+
+    claims, poisoned = await store.transact(
+        lambda tx: tx.payments.claim(KHALTI, Environment.SANDBOX, due_at=NOON, limit=9, lease_seconds=60)
+    )
+
+    put_off = await connection.fetchrow("SELECT next_check_at, leased_until FROM payments WHERE id = $1", payment_id(2))
+    await connection.close()
+    assert numbered(claims) == [3, 1]
+    assert [(row.payment_id, row.why.partition(":")[0]) for row in poisoned] == [(payment_id(2), "InvalidIdentifier")]
+    assert tuple(put_off) == (NOON + timedelta(days=1), None)
+
+
+async def test_more_is_never_reserved_than_came(store: PostgresStore) -> None:
+    paid = evolve(a_payment(), amount_paid=Money(100), amount_refunded=Money(60))
+    await given(store, a_booking(), paid)
+    await change_payment(store, lambda payment: evolve(payment, amount_reserved=Money(40)))
+
+    with pytest.raises(asyncpg.CheckViolationError, match="refund_bound"):
+        await change_payment(store, lambda payment: evolve(payment, amount_reserved=Money(41)))
+
+
 # -- history -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("table", ["events", "observations"])
+@pytest.mark.parametrize("table", ["events", "observations", "ledger_entries"])
 @pytest.mark.parametrize("statement", ["UPDATE {} SET at = now()", "DELETE FROM {}", "TRUNCATE {}"])
 async def test_what_happened_is_never_changed_and_never_removed(
     store: PostgresStore, url: str, table: str, statement: str

@@ -9,31 +9,41 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from sewapay.adapters.sql import workers
+from sewapay.adapters.sql.cursors import write_place
 from sewapay.adapters.sql.migrations import migrate
 from sewapay.adapters.sql.session import Driver
 from sewapay.adapters.sql.sqlite import SqliteStore
 from sewapay.adapters.sql.transaction import SqlTx
-from sewapay.application.errors import BookingNotFound, ReferenceTaken, StoreUnavailable
-from sewapay.application.storage import BookingFilter, Page, Tx, View
+from sewapay.application.errors import BookingNotFound, InvalidCursor, ReferenceTaken, StoreUnavailable
+from sewapay.application.storage import BookingFilter, Claim, Page, Poisoned, Tx, View
 from sewapay.domain.booking import Booking
-from sewapay.domain.identifiers import BookingId
+from sewapay.domain.identifiers import BookingId, Environment
+from sewapay.domain.money import Money
+from sewapay.domain.payment import Payment
 from tests.backend.contracts.store_contract import (
+    KHALTI,
     NOON,
     a_booking,
     a_payment,
     an_event,
     change_booking,
+    change_payment,
     given,
     payment_id,
     stored_booking,
     stored_events,
+    stored_payment,
 )
+from tests.backend.contracts.store_contract_work import claim, numbered, told
+from tests.shop import ManualClock
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -475,6 +485,110 @@ async def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> 
     await store.close()
 
 
+# -- who looks at which payment ----------------------------------------------------------------------------------------
+
+
+def due(number: int) -> Payment:
+    return evolve(a_payment(number), next_check_at=NOON - timedelta(minutes=number))
+
+
+async def test_a_lease_ends_by_the_clock_that_the_store_was_given(file: Path) -> None:
+    clock = ManualClock()
+    store = SqliteStore(file, now=clock.now)
+    await store.open()
+    await given(store, a_booking(), due(1))
+
+    first = await claim(store, lease_seconds=60)
+    clock.advance(seconds=59.999)
+    still_held = await claim(store)
+    clock.advance(seconds=0.001)
+    second = await claim(store)
+    told = await store.transact(lambda tx: tx.time())
+    await store.close()
+
+    assert (numbered(first), numbered(still_held), numbered(second)) == ([1], [], [1])
+    assert second[0].lease == first[0].lease + 1
+    assert told == clock.now()
+
+
+@pytest.mark.fault("F93")
+@pytest.mark.parametrize(
+    ("poison", "why"),
+    [
+        ("order_reference = 'poison'", "InvalidIdentifier: an order reference is 20 of A-Z and 0-9"),
+        ("review_reason = 'poison'", "ValueError: 'poison' is not a valid ReviewReason"),
+        ("next_step = '{'", "DecodeError: Input data was truncated"),
+        ("created_at = 'poison'", "ValueError: Invalid isoformat string: 'poison'"),
+    ],
+)
+async def test_a_row_that_cannot_be_read_stands_in_nobodys_way(
+    store: SqliteStore, file: Path, poison: str, why: str
+) -> None:
+    await given(store, a_booking(), due(1), due(2), due(3))
+    with sqlite3.connect(file) as other:
+        other.execute(f"UPDATE payments SET {poison} WHERE id = ?", (payment_id(2),))  # noqa: S608 (typed above)
+
+    def look(tx: Tx, at: datetime) -> tuple[list[Claim], list[Poisoned]]:
+        return tx.payments.claim(KHALTI, Environment.SANDBOX, due_at=at, limit=9, lease_seconds=60)
+
+    claims, poisoned = await store.transact(lambda tx: look(tx, NOON))
+    before, after = [await store.transact(partial(look, at=NOON + timedelta(days=day))) for day in (0.99, 1)]
+    other.close()
+
+    assert numbered(claims) == [3, 1]
+    assert poisoned == [Poisoned(payment_id=payment_id(2), why=why)]
+    assert before == ([], [])
+    assert after == ([], poisoned)
+
+
+async def test_more_is_never_reserved_than_came(store: SqliteStore) -> None:
+    paid = evolve(a_payment(), amount_paid=Money(100), amount_refunded=Money(60))
+    await given(store, a_booking(), paid)
+    await change_payment(store, lambda payment: evolve(payment, amount_reserved=Money(40)))
+
+    with pytest.raises(sqlite3.IntegrityError, match="refund_bound"):
+        await change_payment(store, lambda payment: evolve(payment, amount_reserved=Money(41)))
+    with pytest.raises(sqlite3.IntegrityError, match="refund_bound"):
+        await change_payment(store, lambda payment: evolve(payment, amount_paid=None))
+
+
+async def test_what_a_gateway_says_it_gave_back_is_stored_whatever_it_says(store: SqliteStore) -> None:
+    await given(store, a_booking(), evolve(a_payment(), amount_paid=Money(100), amount_refunded=Money(150)))
+
+    assert (await stored_payment(store)).amount_refunded == Money(150)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (
+            "SELECT id FROM payments WHERE gateway = ? AND environment = ? AND next_check_at <= ? "
+            "AND (leased_until IS NULL OR leased_until <= ?) ORDER BY next_check_at, id LIMIT 100",
+            "ix_payments_due (gateway=? AND environment=? AND next_check_at<?)",
+        ),
+        (
+            "SELECT id FROM payments WHERE (review_reason IS NOT NULL OR outcome_unknown = 1) "
+            "AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT 100",
+            "ix_payments_needs_attention",
+        ),
+    ],
+)
+async def test_what_is_asked_for_all_the_time_has_its_index(file: Path, query: str, index: str) -> None:
+    with sqlite3.connect(file) as other:
+        plan = other.execute(f"EXPLAIN QUERY PLAN {query}", ("",) * query.count("?")).fetchall()
+    other.close()
+
+    assert index in plan[0][3]
+
+
+async def test_a_place_that_the_file_does_not_know_any_more_is_refused(store: SqliteStore) -> None:
+    await given(store, a_booking(1), a_booking(2))  # as after a backup was restored
+
+    assert await told(store, write_place(2)) == ([], write_place(2))
+    with pytest.raises(InvalidCursor):
+        await told(store, write_place(3))
+
+
 # -- history -----------------------------------------------------------------------------------------------------------
 
 
@@ -485,14 +599,21 @@ async def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> 
         "DELETE FROM events",
         "UPDATE observations SET amount = 1",
         "DELETE FROM observations",
+        "UPDATE ledger_entries SET paisa = 1",
+        "DELETE FROM ledger_entries",
     ],
 )
 async def test_what_happened_is_never_changed_and_never_removed(store: SqliteStore, file: Path, statement: str) -> None:
     await given(store, a_booking())
     with sqlite3.connect(file) as other:
+        noon = NOON.isoformat(timespec="microseconds")
         other.execute(
-            "INSERT INTO observations (payment_id, at, reported, said) VALUES ('p', ?, 'pending', 'Pending')",
-            (NOON.isoformat(timespec="microseconds"),),
+            "INSERT INTO observations (payment_id, at, reported, said) VALUES ('p', ?, 'pending', 'Pending')", (noon,)
+        )
+        other.execute(
+            "INSERT INTO ledger_entries (payment_id, payment_version, posting, booking_id, at, why, account, paisa) "
+            "VALUES ('p', 1, 1, 1, ?, 'payment', 'refunds', 5)",
+            (noon,),
         )
 
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):

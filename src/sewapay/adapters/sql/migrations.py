@@ -35,15 +35,16 @@ _LOCK: Final = 0x73657761706179  # "sewapay": the advisory lock of whoever migra
 _ONE_AT_A_TIME: Final = threading.Lock()  # alembic keeps what it works on in globals of its own
 
 
-def migrate(url: str) -> None:
+def migrate(url: str, *, to: str = "head") -> None:
     """Bring the database at this address to `head_revision`; nothing happens when it is there.
 
-    Raises `UnusableSetting` for the address and for a newer version's database, `StoreUnavailable` when it is away.
+    `to`: an older revision, for tests. Raises `UnusableSetting` for the address and for a newer version's database,
+    `StoreUnavailable` when it is away.
     """
 
     def upgrade(connection: Connection) -> None:
         _known_revision(connection)
-        command.upgrade(_config(connection), "head")
+        command.upgrade(_config(connection), to)
 
     _on(url, upgrade, changes=True)
 
