@@ -5,8 +5,11 @@ from typing import Any, Final, cast
 import httpx
 from litestar import Litestar
 
+from sewapay.application.refund_payment import RefundRequest
+from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment
-from tests.shop import Shop
+from sewapay.domain.refund import Refund
+from tests.shop import STAFF, Shop
 
 ORIGIN: Final = "http://127.0.0.1:8000"
 
@@ -49,6 +52,19 @@ async def given_a_surplus_payment(shop: Shop) -> Payment:
     await shop.when_it_is_verified(second)
     shop.gateway.customer_pays(first, transaction_id="first")
     return (await shop.when_it_is_verified(first)).payment
+
+
+async def given_a_payment_under_review(shop: Shop) -> Payment:
+    """A payment that another amount came for than is owed."""
+    payment = await shop.given_an_open_payment()
+    shop.gateway.customer_pays(payment, Money(5))
+    return (await shop.when_it_is_verified(payment)).payment
+
+
+async def given_a_refund(shop: Shop, payment: Payment, amount: Money | None = None) -> Refund:
+    """What staff had given back of a paid payment: all that is left, or this much."""
+    request = RefundRequest(by=STAFF, payment_id=payment.id, amount=amount, reason="a customer's wish")
+    return await shop.container.refund_payment()(request)
 
 
 def client_of(app: Litestar) -> httpx.AsyncClient:

@@ -8,6 +8,8 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from sewapay.application.access import Scope
+from sewapay.domain.money import Money
+from tests.backend.api.talking import given_a_refund
 from tests.shop import RAM, SITA, Shop
 
 # Each operation, and who may: customers their own, staff, and keys with one of these scopes.
@@ -22,10 +24,16 @@ TABLE: Final[dict[str, tuple[bool, bool, set[Scope]]]] = {
     "GET /v1/payments/{payment}": (True, True, READERS),
     "GET /v1/payments/{payment}/timeline": (True, True, READERS),
     "POST /v1/payments/{payment}/verification": (True, True, {Scope.PAYMENTS}),
+    "POST /v1/payments/{payment}/refunds": (False, True, {Scope.REFUNDS}),
+    "GET /v1/payments/{payment}/refunds": (True, True, READERS | {Scope.REFUNDS}),
+    "GET /v1/refunds/{refund}": (True, True, READERS | {Scope.REFUNDS}),
+    "POST /v1/payments/{payment}/resolution": (False, True, set()),
+    "GET /v1/events": (False, True, READERS | {Scope.WEBHOOKS}),
     "GET /v1/gateways": (True, True, set(Scope)),
     "POST /api/bookings/payments/initiate_khalti_payment": (True, True, {Scope.PAYMENTS}),
     "POST /api/bookings/payments/process_khalti_callback": (True, True, {Scope.PAYMENTS}),
 }
+NOTHING_THERE: Final = "00000000-0000-4000-8000-000000000000"
 # What needs no token, and why.
 OPEN: Final = {
     "GET /health/live": "for the machine",
@@ -50,7 +58,7 @@ def operations(app: Litestar) -> set[str]:
     found = set()
     for route in app.routes:
         assert isinstance(route, HTTPRoute)
-        path = route.path_format.rstrip("/").replace("{booking_id}", "{booking}").replace("{payment_id}", "{payment}")
+        path = route.path_format.rstrip("/").replace("_id}", "}")
         found |= {f"{method} {path}" for method in route.route_handler_map if method != "OPTIONS"}
     return found
 
@@ -65,12 +73,20 @@ async def ask(
     """Do it to something of SITA's, of RAM's, or to something that does not exist."""
     booking = await shop.given_a_booking(who=RAM if whose == "foreign" else SITA)
     payment = await shop.given_an_open_payment(booking)
-    booking_id = 987654 if whose == "missing" else int(booking.id)
-    payment_id = "00000000-0000-4000-8000-000000000000" if whose == "missing" else str(payment.id)
     method, path = operation.split(" ")
+    refund_id = NOTHING_THERE
+    if "resolution" in path or "refund" in path:
+        shop.gateway.customer_pays(payment, Money(5) if "resolution" in path else None)
+        payment = (await shop.when_it_is_verified(payment)).payment
+    if "{refund}" in path:
+        refund_id = (await given_a_refund(shop, payment)).id
+    booking_id = 987654 if whose == "missing" else int(booking.id)
+    payment_id, refund_id = (NOTHING_THERE if whose == "missing" else str(id) for id in (payment.id, refund_id))
     body = {
         "/v1/bookings": {"customer": {"id": "42"}, "title": "x", "amount": 5000},
         "/v1/payments": {"booking_id": booking_id, "gateway": "khalti"},
+        "/v1/payments/{payment}/refunds": {"reason": "a customer's wish"},
+        "/v1/payments/{payment}/resolution": {"decision": "hold", "reason": "asked", "version": payment.version},
         "/api/bookings/payments/initiate_khalti_payment": {
             "booking_id": booking_id,
             "return_url": "https://shop.example/",
@@ -78,7 +94,7 @@ async def ask(
         },
         "/api/bookings/payments/process_khalti_callback": {"booking_id": booking_id, "pidx": payment.gateway_reference},
     }.get(path)
-    address = path.replace("{booking}", str(booking_id)).replace("{payment}", payment_id)
+    address = path.format(booking=booking_id, payment=payment_id, refund=refund_id)
     return await client.request(method, address, headers=headers, json=body if method == "POST" else None)
 
 
@@ -112,7 +128,8 @@ async def test_for_a_customer_foreign_and_missing_are_the_same(
     foreign = await ask(client, shop, operation, headers, whose="foreign")
     missing = await ask(client, shop, operation, headers, whose="missing")
 
-    assert [foreign.status_code, missing.status_code] == [404, 404]
+    may, _, _ = TABLE[operation]
+    assert [foreign.status_code, missing.status_code] == ([404, 404] if may else [403, 403])
     assert foreign.json() | {"instance": ""} == missing.json() | {"instance": ""}
 
 
@@ -139,5 +156,6 @@ async def test_a_key_is_good_for_its_scopes_only(
 async def test_what_is_missing_is_404_for_staff_and_services_too(
     client: httpx.AsyncClient, shop: Shop, operation: str
 ) -> None:
-    for headers in (shop.as_staff(), await shop.as_service()):
-        assert (await ask(client, shop, operation, headers, whose="missing")).status_code == 404
+    _, _, scopes = TABLE[operation]
+    for headers, may in ((shop.as_staff(), True), (await shop.as_service(), bool(scopes))):
+        assert (await ask(client, shop, operation, headers, whose="missing")).status_code == (404 if may else 403)

@@ -313,11 +313,3 @@ async def test_a_strange_host_is_400(shop: Shop) -> None:
         answer = await client.get("/v1/payments", headers={"Host": "evil.example/path?x"})
 
     assert answer.status_code == 400
-
-
-async def test_an_idempotency_key_is_accepted(client: httpx.AsyncClient, shop: Shop) -> None:
-    headers = shop.as_staff() | {"Idempotency-Key": "6f1c"}
-
-    answer = await client.post("/v1/bookings", json=BOOKING, headers=headers)
-
-    assert answer.status_code == 201

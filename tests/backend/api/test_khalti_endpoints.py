@@ -18,7 +18,7 @@ from sewapay.domain.booking import Booking, BookingStatus
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.domain.payment import Payment, PaymentStatus
-from tests.backend.api.talking import client_of, given_a_surplus_payment
+from tests.backend.api.talking import client_of, given_a_refund, given_a_surplus_payment
 from tests.shop import RAM, SHOP_RETURN, ManualClock, Shop
 
 INITIATE = "/api/bookings/payments/initiate_khalti_payment/"
@@ -271,6 +271,15 @@ class TestInitiate:
 
         assert answer.status_code == 409
         assert "already paid" in answer.json()["error"]
+
+    async def test_a_booking_that_was_paid_and_given_back_is_409(self, client: httpx.AsyncClient, shop: Shop) -> None:
+        paid = await shop.given_a_paid_booking()
+        await given_a_refund(shop, paid.payment)
+
+        answer = await initiate(client, shop, paid.booking)
+
+        assert answer.status_code == 409
+        assert "paid and given back" in answer.json()["error"]
 
     async def test_a_canceled_booking_is_409(self, client: httpx.AsyncClient, shop: Shop) -> None:
         booking = await shop.given_a_booking()
@@ -670,6 +679,30 @@ class TestProcess:
         assert answer.json()["success"] is False
         assert answer.json()["status"] == "refunded"
         assert "given back" in answer.json()["error"]
+
+    async def test_a_payment_of_which_a_part_was_given_back_is_a_payment_all_the_same(
+        self, client: httpx.AsyncClient, shop: Shop
+    ) -> None:
+        paid = await shop.given_a_paid_booking()
+        await given_a_refund(shop, paid.payment, Money(13000))
+
+        answer = await process(client, shop, paid.booking, paid.payment.gateway_reference)
+
+        assert answer.json()["success"] is True
+        assert answer.json()["booking_status"] == "confirmed"
+
+    async def test_money_for_a_canceled_booking_of_which_a_part_was_given_back_is_not_called_unpaid(
+        self, client: httpx.AsyncClient, shop: Shop
+    ) -> None:
+        booking, payment = await given_an_initiated_payment(shop)
+        await shop.when_the_booking_is_canceled(booking)
+        shop.gateway.customer_pays(payment)
+        await given_a_refund(shop, (await shop.when_it_is_verified(payment)).payment, Money(13000))
+
+        answer = await process(client, shop, booking, payment.gateway_reference)
+
+        assert answer.json()["success"] is False
+        assert "do not pay again" in answer.json()["error"]
 
     @pytest.mark.fault("F22")
     async def test_a_link_that_was_paid_after_it_expired_is_accepted(

@@ -17,6 +17,7 @@ from sewapay.domain.checkout import Checkout, PostForm, Redirect
 from sewapay.domain.identifiers import BookingId, GatewayName
 from sewapay.domain.money import Money
 from sewapay.domain.payment import PaymentStatus
+from tests.backend.api.talking import given_a_refund
 from tests.shop import Shop
 
 
@@ -235,6 +236,21 @@ class TestHostedPage:
 
         assert state(page) == "canceled"
         assert "nothing to pay any more" in page.text
+
+    async def test_a_booking_that_was_given_back_says_so_and_cannot_be_paid(
+        self, client: httpx.AsyncClient, shop: Shop
+    ) -> None:
+        paid = await shop.given_a_paid_booking()
+        await given_a_refund(shop, paid.payment)
+        address = await page_of(client, shop, paid.booking)
+
+        shown = await client.get(address)
+        pressed = await client.post(address, data={"gateway": "khalti"})
+
+        assert [state(shown), state(pressed)] == ["refunded", "refunded"]
+        assert [shown.status_code, pressed.status_code] == [200, 409]
+        assert "pay-khalti" not in shown.text + pressed.text
+        assert "the money has been given back" in shown.text
 
     @pytest.mark.parametrize(("happens", "shown"), [("leaves_pending", "checking"), ("says", "review")])
     async def test_a_payment_that_may_have_gone_through_is_not_to_be_paid_again(

@@ -1,5 +1,7 @@
 """`/v1/payments`: opening, reading, listing, verifying."""
 
+import asyncio
+
 import httpx
 import pytest
 from attrs import evolve
@@ -51,6 +53,7 @@ async def test_a_new_payment_is_201_and_says_where_to_go(client: httpx.AsyncClie
         "status": "open",
         "outcome_unknown": False,
         "surplus": False,
+        "refund_due": False,
         "review_reason": None,
         "reason": None,
         "amount": 113000,
@@ -58,6 +61,7 @@ async def test_a_new_payment_is_201_and_says_where_to_go(client: httpx.AsyncClie
         "amount_display": "Rs 1,130.00",
         "amount_paid": None,
         "amount_refunded": 0,
+        "amount_reserved": 0,
         "fee": None,
         "order_reference": payment.order_reference,
         "gateway_reference": payment.gateway_reference,
@@ -68,8 +72,10 @@ async def test_a_new_payment_is_201_and_says_where_to_go(client: httpx.AsyncClie
         },
         "expires_at": "2026-01-15T06:45:00Z",
         "created_at": "2026-01-15T06:15:00Z",
+        "opened_at": "2026-01-15T06:15:00Z",
         "paid_at": None,
         "next_check_at": "2026-01-15T06:16:00Z",
+        "version": 2,
     }
 
 
@@ -199,6 +205,62 @@ async def test_a_paid_payment_tells_what_came(client: httpx.AsyncClient, shop: S
     assert shown["fee"] == 0
     assert shown["paid_at"] == "2026-01-15T06:15:00Z"
     assert shown["transaction_id"] == paid.payment.transaction_id
+
+
+async def test_whoever_reads_an_undecided_payment_has_it_looked_up(client: httpx.AsyncClient, shop: Shop) -> None:
+    payment = await shop.given_an_open_payment()
+    shop.gateway.customer_pays(payment)
+    shop.clock.advance(seconds=5)
+
+    answer = await client.get(f"/v1/payments/{payment.id}", headers=shop.as_customer())
+
+    assert answer.json()["status"] == "completed"
+
+
+@pytest.mark.fault("F23")
+async def test_a_hundred_readers_make_one_look_and_none_while_it_is_fresh(
+    client: httpx.AsyncClient, shop: Shop
+) -> None:
+    payment = await shop.given_an_open_payment()
+    shop.gateway.leaves_pending(payment)
+    address = f"/v1/payments/{payment.id}"
+    shop.clock.advance(seconds=5)
+
+    at_once = await asyncio.gather(*(client.get(address, headers=shop.as_customer()) for _ in range(100)))
+    looked_up_at_once = shop.gateway.looked_up
+    shop.clock.advance(seconds=4)
+    await client.get(address, headers=shop.as_customer())
+
+    assert {answer.json()["status"] for answer in at_once} == {"pending"}
+    assert (looked_up_at_once, shop.gateway.looked_up) == (1, 1)
+
+
+async def test_a_settled_payment_is_read_without_a_look(client: httpx.AsyncClient, shop: Shop) -> None:
+    paid = await shop.given_a_paid_booking()
+    shop.clock.advance(days=1)
+    asked = shop.gateway.looked_up
+
+    await client.get(f"/v1/payments/{paid.payment.id}", headers=shop.as_staff())
+
+    assert shop.gateway.looked_up == asked
+
+
+async def test_a_reader_does_not_wait_for_a_gateway_that_takes_its_time(
+    client: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sewapay.application.queries.READERS_WAIT_SECONDS", 0.01)
+    payment = await shop.given_an_open_payment()
+    shop.gateway.customer_pays(payment)
+    shop.gateway.holds_answers()
+    shop.clock.advance(seconds=5)
+
+    answer = await client.get(f"/v1/payments/{payment.id}", headers=shop.as_customer())
+    shop.gateway.releases_answers()
+    later = await client.get(f"/v1/payments/{payment.id}", headers=shop.as_customer())
+
+    assert [one.status_code for one in (answer, later)] == [200, 200]
+    assert [one.json()["status"] for one in (answer, later)] == ["open", "completed"]
+    assert shop.gateway.looked_up == 1
 
 
 async def test_verification_asks_the_gateway_and_answers_with_the_payment(

@@ -13,7 +13,7 @@ from sewapay.application.open_checkout import CheckoutRequest
 from sewapay.domain.booking import BookingStatus
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle
-from tests.backend.api.talking import client_of, given_a_surplus_payment, status_of
+from tests.backend.api.talking import client_of, given_a_refund, given_a_surplus_payment, status_of
 from tests.shop import KHALTI, SHOP_RETURN, Shop, customer
 
 KHALTIS_QUERY = (
@@ -92,16 +92,35 @@ class TestOnward:
         assert query["status"] == [word]
         assert query["transaction_id"] == [""]
 
-    async def test_a_payment_that_was_given_back_is_said_to_be(self, client: httpx.AsyncClient, shop: Shop) -> None:
+    @pytest.mark.parametrize(("partly", "shown"), [(True, "paid"), (False, "refunded")])
+    async def test_money_that_went_back_stays_with_us_since_the_shop_would_say_it_failed(
+        self, client: httpx.AsyncClient, shop: Shop, partly: bool, shown: str
+    ) -> None:
         payment = await given_a_khalti_payment(shop)
         shop.gateway.customer_pays(payment)
         await shop.when_it_is_verified(payment)
-        shop.gateway.merchant_refunds(payment)
+        shop.gateway.merchant_refunds(payment, partly=partly)
         await shop.when_it_is_verified(payment, even_if_settled=True)
 
-        _, query = sent_to(await client.get(f"/return/{payment.id}/"))
+        page = await client.get(f"/return/{payment.id}/")
 
-        assert query["status"] == ["Refunded"]
+        assert (page.status_code, state(page)) == (200, shown)
+        assert "fail" not in page.text.lower()
+        assert not offers_to_pay(page)
+
+    async def test_an_ended_attempt_of_a_booking_that_is_paid_stays_with_us_for_the_same_reason(
+        self, client: httpx.AsyncClient, shop: Shop
+    ) -> None:
+        first = await given_a_khalti_payment(shop)
+        shop.gateway.customer_cancels(first)
+        second = await shop.given_an_open_payment(await shop.stored_booking(first.booking_id))
+        shop.gateway.customer_pays(second)
+        await shop.when_it_is_verified(second)
+
+        page = await client.get(f"/return/{first.id}/")
+
+        assert state(page) == "paid"
+        assert not offers_to_pay(page)
 
     @pytest.mark.fault("F21")
     @pytest.mark.parametrize(
@@ -446,6 +465,66 @@ class TestResultPage:
 
         assert state(page) == "paid"
         assert not offers_to_pay(page)
+
+    @pytest.mark.parametrize("happens", ["customer_cancels", "link_expires", None])
+    async def test_a_booking_that_was_paid_and_given_back_is_not_offered_to_be_paid(
+        self, client: httpx.AsyncClient, shop: Shop, happens: str | None
+    ) -> None:
+        first = await given_a_payment_of_v1(shop, None)
+        if happens:
+            getattr(shop.gateway, happens)(first)
+        shop.clock.advance(minutes=31)
+        second = await shop.given_an_open_payment(await shop.stored_booking(first.booking_id))
+        shop.gateway.customer_pays(second)
+        await given_a_refund(shop, (await shop.when_it_is_verified(second)).payment)
+
+        pages = [await client.get(f"/return/{payment.id}/") for payment in (first, second)]
+        again = await client.post(f"/return/{first.id}/again/")
+
+        assert [state(page) for page in (*pages, again)] == ["refunded"] * 3
+        assert [page.status_code for page in (*pages, again)] == [200, 200, 409]
+        assert "The booking was" not in pages[1].text
+        assert not any(offers_to_pay(page) for page in (*pages, again))
+
+    async def test_money_for_a_canceled_booking_of_which_a_part_went_back_is_still_with_a_person(
+        self, client: httpx.AsyncClient, shop: Shop
+    ) -> None:
+        payment = await given_a_payment_of_v1(shop, None)
+        await shop.when_the_booking_is_canceled(await shop.stored_booking(payment.booking_id))
+        shop.gateway.customer_pays(payment)
+        paid = (await shop.when_it_is_verified(payment)).payment
+        await given_a_refund(shop, paid, Money(13000))
+
+        page = await client.get(f"/return/{payment.id}/")
+
+        assert state(page) == "review"
+
+    async def test_a_paid_payment_whose_refund_went_unanswered_is_still_said_to_be_paid(
+        self, client: httpx.AsyncClient, shop: Shop
+    ) -> None:
+        payment = await given_a_payment_of_v1(shop, None)
+        shop.gateway.customer_pays(payment)
+        paid = (await shop.when_it_is_verified(payment)).payment
+        shop.gateway.loses_refunds()
+        await given_a_refund(shop, paid)
+
+        page = await client.get(f"/return/{payment.id}/")
+
+        assert state(page) == "paid"
+
+    async def test_the_waiting_page_asks_once_for_all_who_reload_it(
+        self, client: httpx.AsyncClient, shop: Shop
+    ) -> None:
+        payment = await given_a_payment_of_v1(shop, None)
+        shop.gateway.leaves_pending(payment)
+        shop.clock.advance(minutes=1)
+        await client.get(f"/return/{payment.id}/")
+        asked = shop.gateway.looked_up
+
+        pages = [await client.get(f"/return/{payment.id}/") for _ in range(20)]
+
+        assert {state(page) for page in pages} == {"checking"}
+        assert shop.gateway.looked_up == asked == 1
 
     async def test_a_pending_payment_of_a_canceled_booking_is_still_checked(
         self, client: httpx.AsyncClient, shop: Shop

@@ -54,7 +54,28 @@ async def test_a_body_that_refuses_unknown_fields_is_described_so(client: httpx.
 
     closed = {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}
 
-    assert closed == {"NewBookingBody", "NewCustomer", "NewPaymentBody"}
+    assert closed == {"NewBookingBody", "NewCustomer", "NewPaymentBody", "NewRefundBody", "ResolutionBody"}
+
+
+async def test_what_creates_or_moves_money_takes_an_idempotency_key(client: httpx.AsyncClient) -> None:
+    described = await document(client)
+
+    taking = {
+        f"{method} {path}": [named["schema"] for named in operation["parameters"] if named["in"] == "header"]
+        for path, item in described["paths"].items()
+        for method, operation in item.items()
+        if any(named["name"] == "Idempotency-Key" for named in operation.get("parameters", []))
+    }
+
+    assert set(taking) == {
+        "post /v1/bookings",
+        "post /v1/bookings/{booking_id}/cancellation",
+        "post /v1/payments",
+        "post /v1/payments/{payment_id}/refunds",
+        "post /v1/payments/{payment_id}/resolution",
+        "post /api/bookings/payments/initiate_khalti_payment",
+    }
+    assert {(key["minLength"], key["maxLength"], key["pattern"]) for [key] in taking.values()} == {(1, 255, "^[!-~]+$")}
 
 
 async def test_amounts_are_described_as_whole_paisa(client: httpx.AsyncClient) -> None:

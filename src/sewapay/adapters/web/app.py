@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Litestar, Request, Router
 from litestar.params import QueryParameter
 
-from sewapay.adapters.web import bookings, checkout_page, gateways, pages, payments, returns
+from sewapay.adapters.web import bookings, checkout_page, events, gateways, pages, payments, refunds, returns
 from sewapay.adapters.web.access_log import AccessLog
 from sewapay.adapters.web.auth import Authenticator
 from sewapay.adapters.web.body import LONGEST_QUERY, MOST_PAIRS, StrictRequest, pairs_of, text_of_header
@@ -89,6 +89,11 @@ def _v1(signed_in: SignedIn) -> Router:
             payments.read_payment,
             payments.read_timeline,
             payments.verify_payment,
+            payments.resolve_payment,
+            refunds.refund_payment,
+            refunds.read_refunds,
+            refunds.read_refund,
+            events.list_events,
             gateways.list_gateways,
         ],
         before_request=admit,

@@ -2,18 +2,22 @@
 
 from typing import Annotated
 
+from attrs import evolve
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 
+from sewapay.adapters.web.bodies import NewBookingBody
 from sewapay.adapters.web.body import ApiRequest
+from sewapay.adapters.web.idempotent import IdempotencyKey, answered, told
 from sewapay.adapters.web.links import Links
 from sewapay.adapters.web.openapi import problems
 from sewapay.adapters.web.parameters import BookingInPath, Cursor, Limit, booking_id_of, page_of
-from sewapay.adapters.web.schemas import BookingAnswer, BookingList, BookingWithPayments, NewBookingBody
+from sewapay.adapters.web.schemas import BookingAnswer, BookingList, BookingWithPayments
 from sewapay.adapters.web.use_cases import Desk
 from sewapay.application.access import Operation, Principal
 from sewapay.application.cancel_booking import CancelBooking, Cancellation
+from sewapay.application.idempotency import Answer
 from sewapay.application.queries import ListBookings, ReadBooking
 from sewapay.application.register_booking import NewBooking, RegisterBooking
 from sewapay.application.storage import BookingFilter
@@ -30,7 +34,10 @@ Status = Annotated[BookingStatus | None, QueryParameter(description="Only bookin
     "/bookings", summary="Register a booking", tags=["bookings"], responses=problems(401, 403, 409, 413, 415, 422, 503)
 )
 async def register_booking(
-    request: ApiRequest, data: JSONBody[NewBookingBody], register_booking: NamedDependency[Desk[RegisterBooking]]
+    request: ApiRequest,
+    data: JSONBody[NewBookingBody],
+    register_booking: NamedDependency[Desk[RegisterBooking]],
+    idempotency_key: IdempotencyKey = None,
 ) -> Response[BookingAnswer]:
     """Say what is owed, by whom. Without an `id` the booking gets the next number.
 
@@ -45,9 +52,13 @@ async def register_booking(
         title=data.title,
         amount=Money(data.amount),
     )
-    booking = await register_booking.use_case(new)
-    answer = BookingAnswer.of(booking, register_booking.links.checkout_url(booking.id))
-    return Response(answer, headers={"Location": f"/v1/bookings/{booking.id}"})
+    register, links = register_booking.use_case, register_booking.links
+
+    def render(booking: Booking) -> Answer:
+        shown = BookingAnswer.of(booking, links.checkout_url(booking.id))
+        return told(shown, status=201, location=f"/v1/bookings/{booking.id}")
+
+    return await answered(request, idempotency_key, render, lambda once: register(evolve(new, once=once)))
 
 
 @get("/bookings", summary="List bookings", tags=["bookings"], responses=problems(401, 403, 422, 503))
@@ -85,17 +96,25 @@ async def read_booking(
     status_code=200,
     summary="Cancel a booking",
     tags=["bookings"],
-    responses=problems(401, 403, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
 async def cancel_booking(
-    request: ApiRequest, booking_id: BookingInPath, cancel_booking: NamedDependency[Desk[CancelBooking]]
-) -> BookingAnswer:
+    request: ApiRequest,
+    booking_id: BookingInPath,
+    cancel_booking: NamedDependency[Desk[CancelBooking]],
+    idempotency_key: IdempotencyKey = None,
+) -> Response[BookingAnswer]:
     """Cancel a booking that is not paid. Canceling twice changes nothing; a paid booking is refused.
 
     Money that still comes for a canceled booking is kept, and put before a person.
     """
-    booking = await cancel_booking.use_case(Cancellation(by=request.user, booking_id=booking_id_of(booking_id)))
-    return BookingAnswer.of(booking, _checkout_url(request.user, cancel_booking.links, booking))
+    by, cancel, links = request.user, cancel_booking.use_case, cancel_booking.links
+    wanted = Cancellation(by=by, booking_id=booking_id_of(booking_id))
+
+    def render(booking: Booking) -> Answer:
+        return told(BookingAnswer.of(booking, _checkout_url(by, links, booking)))
+
+    return await answered(request, idempotency_key, render, lambda once: cancel(evolve(wanted, once=once)))
 
 
 def _checkout_url(by: Principal, links: Links, booking: Booking) -> str | None:

@@ -33,7 +33,11 @@ from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
 __all__ = ["pay", "show_checkout"]
 
 RENEWED_AFTER: Final = 5
-_ENDED: Final = {BookingStatus.CONFIRMED: "paid", BookingStatus.CANCELED: "booking_canceled"}
+_ENDED: Final = {
+    BookingStatus.CONFIRMED: "paid",
+    BookingStatus.CANCELED: "booking_canceled",
+    BookingStatus.REFUNDED: "booking_refunded",
+}
 
 
 @get("/pay/{booking_id:str}", include_in_schema=False)

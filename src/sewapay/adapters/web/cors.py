@@ -18,7 +18,7 @@ _PREFLIGHT: Final = [
     (b"access-control-max-age", b"600"),
 ]
 _VARY: Final = (b"vary", b"Origin")
-_EXPOSED: Final = (b"access-control-expose-headers", b"X-Request-Id, Retry-After")
+_EXPOSED: Final = (b"access-control-expose-headers", b"X-Request-Id, Retry-After, Idempotent-Replayed")
 
 
 class Cors:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from msgspec import UNSET
 
 from sewapay.adapters.web.access_log import request_id_of
 from sewapay.adapters.web.body import text_of_header
@@ -27,7 +28,7 @@ from sewapay.adapters.web.languages import language_of
 from sewapay.adapters.web.pages import Pages
 from sewapay.adapters.web.problems import ProblemKind, problem_of
 from sewapay.adapters.web.schemas import GuideDetail, GuideError, Problem
-from sewapay.application.errors import GatewayError, StoreUnavailable
+from sewapay.application.errors import GatewayError, NotTheReviewedVersion, StillRunning, StoreUnavailable
 from sewapay.domain.errors import SewapayError
 
 __all__ = ["Failures", "note_gateway_failure"]
@@ -82,6 +83,7 @@ class Failures:
             detail=str(error) or kind.cause,
             instance=request.scope["path"],
             request_id=request_id_of(request.scope),
+            version=error.version if isinstance(error, NotTheReviewedVersion) else UNSET,
         )
         return Response(
             body, status_code=kind.status, media_type="application/problem+json", headers=_headers(error, kind)
@@ -128,6 +130,8 @@ def _fields(raised: ValidationException) -> str:
 
 def _headers(error: SewapayError, kind: ProblemKind) -> dict[str, str]:
     headers = {} if kind.retry_after is None else {"Retry-After": str(kind.retry_after)}
+    if isinstance(error, StillRunning):
+        headers["Retry-After"] = str(error.retry_after)
     if kind.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="sewapay"'
     if isinstance(error, MethodNotAllowed):

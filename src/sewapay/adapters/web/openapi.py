@@ -78,14 +78,16 @@ def described(public_url: str, version: str) -> OpenAPIConfig:
         description=(
             "Money is a whole number of paisa (Rs 1,130.00 is 113000). Times are RFC 3339 in UTC. Unknown fields are "
             "refused. Errors are application/problem+json, whose type is a page that says what causes it and what "
-            "helps. The Idempotency-Key header is accepted and has no effect yet: opening a checkout again gives the "
-            "same link, and a booking's id is taken once."
+            "helps. Requests that create something or move money take an Idempotency-Key header: made again with the "
+            "same one they have no second effect, and get the first answer."
         ),
         license=License(name="MIT", identifier="MIT"),
         servers=[Server(url=public_url)],
         tags=[
             Tag(name="bookings", description="What is owed, by whom."),
             Tag(name="payments", description="Attempts to collect a booking's amount through a gateway."),
+            Tag(name="refunds", description="Money that is given back."),
+            Tag(name="events", description="What happened, to be followed."),
             Tag(name="gateways", description="The companies that move the money."),
             Tag(name="guide", description="The two addresses that SewaBazaar's front end calls."),
             Tag(name="health", description="For whoever keeps the service running."),

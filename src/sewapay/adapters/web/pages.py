@@ -28,7 +28,12 @@ _STYLE: Final = (_HERE / "static" / "sewapay.css").read_bytes()
 _SCRIPT: Final = (_HERE / "static" / "progress.js").read_bytes()
 _ICON: Final = (_HERE / "static" / "sewapay.svg").read_bytes()
 # What `data-state` says where it is less than the text: browser tests and styles go by it.
-_SHORT: Final = {"booking_canceled": "canceled", "gateway_away": "failed", "amount_not_taken": "failed"}
+_SHORT: Final = {
+    "booking_canceled": "canceled",
+    "booking_refunded": "refunded",
+    "gateway_away": "failed",
+    "amount_not_taken": "failed",
+}
 _PORTS: Final = {"http": 80, "https": 443}
 _KEEP: Final = {"Cache-Control": "public, max-age=3600"}
 _POLICY: Final = (

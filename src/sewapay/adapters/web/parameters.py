@@ -10,20 +10,22 @@ from litestar.openapi.spec import OpenAPIType
 from litestar.params import PathParameter, QueryParameter
 
 from sewapay.adapters.web.errors import InvalidFields
-from sewapay.application.errors import BookingNotFound, PaymentNotFound
+from sewapay.application.errors import BookingNotFound, PaymentNotFound, RefundNotFound
 from sewapay.application.storage import Page
 from sewapay.domain.errors import InvalidIdentifier
-from sewapay.domain.identifiers import BookingId, PaymentId
+from sewapay.domain.identifiers import BookingId, PaymentId, RefundId
 
 __all__ = [
     "BookingInPath",
     "Cursor",
     "Limit",
     "PaymentInPath",
+    "RefundInPath",
     "booking_id_of",
     "instant_of",
     "page_of",
     "payment_id_of",
+    "refund_id_of",
 ]
 
 LONGEST_NUMBER: Final = 16
@@ -32,6 +34,7 @@ BookingInPath = Annotated[
     str, PathParameter(description="The booking's number.", schema_extra={"type": OpenAPIType.INTEGER, "minimum": 1})
 ]
 PaymentInPath = Annotated[str, PathParameter(description="The payment's id.", schema_extra={"format": "uuid"})]
+RefundInPath = Annotated[str, PathParameter(description="The refund's id.", schema_extra={"format": "uuid"})]
 Cursor = Annotated[str | None, QueryParameter(max_length=1024, description="next_cursor of the page before.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many items at most.")]
 
@@ -52,6 +55,14 @@ def payment_id_of(text: str) -> PaymentId:
         return PaymentId(text)
     except InvalidIdentifier:
         raise PaymentNotFound from None
+
+
+def refund_id_of(text: str) -> RefundId:
+    """The id in a path; raises `RefundNotFound` for text that is none."""
+    try:
+        return RefundId(text)
+    except InvalidIdentifier:
+        raise RefundNotFound from None
 
 
 def page_of(cursor: str | None, limit: int) -> Page:

@@ -27,7 +27,8 @@ from sewapay.application.errors import CheckoutInProgress, GatewayError, StillBe
 from sewapay.application.open_checkout import CheckoutRequest
 from sewapay.application.ports import Authenticity, ReturnMessage
 from sewapay.application.queries import PaymentAndBooking
-from sewapay.application.verify_payment import Verification, Verified
+from sewapay.application.recording import Verified
+from sewapay.application.verify_payment import Verification
 from sewapay.domain.booking import Booking, BookingStatus
 from sewapay.domain.errors import BookingAlreadyPaid, BookingIsCanceled
 from sewapay.domain.identifiers import PaymentId
@@ -35,8 +36,13 @@ from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle, ReturnTo
 
 __all__ = ["come_back", "try_again"]
 
-PATIENCE_SECONDS: Final = 13
+PATIENCE_SECONDS: Final = 10  # and then a few for reading: browsers and people give up after 15 or so
 RENEWED_AFTER: Final = {"checking": 5, "open": 10}
+_ENDED: Final = {
+    BookingStatus.CONFIRMED: "paid",
+    BookingStatus.CANCELED: "booking_canceled",
+    BookingStatus.REFUNDED: "booking_refunded",
+}
 _TO_TRY_AGAIN: Final = frozenset({PaymentStatus.CANCELED, PaymentStatus.EXPIRED, PaymentStatus.FAILED})
 _TO_PAY: Final = _TO_TRY_AGAIN | {PaymentStatus.OPEN}
 _LOG: Any = structlog.get_logger("sewapay.web")
@@ -59,20 +65,21 @@ async def come_back(request: ApiRequest, payment_id: FromPath[str], returns: Nam
     wanted = payment_id_of(payment_id)
     brought = await _brought(request)
     if brought is not None:
-        payment = (await _verified(returns, wanted)).payment
-        _note_differences(returns, payment, brought)
-        return see_other(_onward(payment) or f"/return/{payment.id}/")
+        verified = await _verified(returns, wanted)
+        _note_differences(returns, verified.payment, brought)
+        return see_other(_onward(verified) or f"/return/{verified.payment.id}/")
     found: _Found = await returns.read_payment(wanted, None)
-    if found.payment.is_undecided:
+    if found.payment.is_undecided and found.payment.looked_at is None:  # reading has not had it looked up
         found = await _verified(returns, wanted)
-    onward = _onward(found.payment)
+    onward = _onward(found)
     return see_other(onward) if onward else _shown(returns, found, _language(request))
 
 
 @post("/return/{payment_id:str}/again", status_code=200, include_in_schema=False)
 async def try_again(request: ApiRequest, payment_id: FromPath[str], returns: NamedDependency[Returns]) -> Response[str]:
     """Open a new checkout for the same booking, from the page that said that the last one came to nothing."""
-    payment = (await returns.read_payment(payment_id_of(payment_id), None)).payment
+    found = await returns.read_payment(payment_id_of(payment_id), None)
+    payment = found.payment
     holder = Principal(role=Role.LINK, id=str(payment.booking_id))
     language = _language(request)
     try:
@@ -80,7 +87,8 @@ async def try_again(request: ApiRequest, payment_id: FromPath[str], returns: Nam
             CheckoutRequest(by=holder, booking_id=payment.booking_id, gateway=payment.gateway)
         )
     except BookingAlreadyPaid:
-        return returns.pages.state("paid", language, status=409)
+        is_refunded = found.booking.status is BookingStatus.REFUNDED
+        return returns.pages.state("booking_refunded" if is_refunded else "paid", language, status=409)
     except BookingIsCanceled:
         return returns.pages.state("booking_canceled", language, status=409)
     except (StillBeingChecked, CheckoutInProgress):
@@ -131,16 +139,18 @@ def _note_differences(returns: Returns, payment: Payment, brought: tuple[tuple[s
         _LOG.info("return differs from the look-up", payment_id=payment.id, differs=differs)
 
 
-def _onward(payment: Payment) -> str | None:
+def _onward(found: _Found) -> str | None:
     """The merchant's page for this payment; None when the browser stays with us.
 
-    SewaBazaar's page calls everything but `Completed` a failure, so an undecided payment waits here.
+    SewaBazaar's page calls everything but `Completed` a failure, so what may still be paid, or was, waits here.
     """
+    payment = found.payment
     if payment.return_to is None:
         return None
     if payment.return_to.style is ReturnStyle.PAYMENT_ID:
         return _with_query(payment.return_to, urlencode({"payment_id": payment.id}))
-    if payment.outcome_unknown or payment.status not in IN_KHALTIS_WORDS:
+    is_told = payment.status in IN_KHALTIS_WORDS and not payment.outcome_unknown
+    if not is_told or _nothing_left_to_pay(payment, found.booking):
         return None
     return _with_query(payment.return_to, told_in_khaltis_words(payment))
 
@@ -177,12 +187,10 @@ def _shown(returns: Returns, found: _Found, language: Language) -> Response[str]
 
 
 def _nothing_left_to_pay(payment: Payment, booking: Booking) -> str | None:
-    """How the booking ended, where the page would otherwise offer to pay it; what may be paid already is told first."""
+    """How the booking ended, where the customer would be led to pay it; what came by this payment is told first."""
     if payment.money_was_seen or payment.status not in _TO_PAY:
         return None
-    if booking.status is BookingStatus.CANCELED:
-        return "booking_canceled"
-    return "paid" if booking.settled_by not in (None, payment.id) else None
+    return _ENDED.get(booking.status) if booking.settled_by != payment.id else None
 
 
 def _again(payment: Payment) -> str:

@@ -1,77 +1,25 @@
-"""What goes over the wire: one Struct a body. What comes in refuses unknown fields; what goes out is made `of(...)`.
+"""What answers say: one Struct a body, made `of(...)` what it tells of. What comes in is in `bodies.py`.
 
 Money is a whole number of paisa beside its currency; times are RFC 3339 in UTC. The core never sees these.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from sewapay.application.ports import CheckoutKind, PaymentGateway, RefundKind
+from sewapay.application.storage import Told
 from sewapay.application.timeline import TimelineItem
 from sewapay.domain.booking import Booking, BookingStatus
 from sewapay.domain.checkout import NextStep, PostForm
+from sewapay.domain.events import EventKind
 from sewapay.domain.identifiers import Environment
-from sewapay.domain.money import CURRENCY, GREATEST_PAISA
+from sewapay.domain.money import CURRENCY
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
-
-Paisa = Annotated[int, Meta(gt=0, le=GREATEST_PAISA, description="Whole paisa: 113000 is Rs 1,130.00.")]
-BookingNumber = Annotated[int, Meta(ge=1, le=2**53)]
-Contact = Annotated[str, Meta(min_length=1, max_length=254)]
-Url = Annotated[str, Meta(min_length=1, max_length=2048)]
-# The shape keeps out what no gateway uses in a reference, and what a database could not store.
-Reference = Annotated[str, Meta(min_length=1, max_length=128, pattern="^[!-~]+$")]
-
-
-class NewCustomer(Struct, forbid_unknown_fields=True, frozen=True):
-    """Who owes. `id` is the customer's id in the merchant's tokens."""
-
-    id: Annotated[str, Meta(min_length=1, max_length=128)]
-    name: Contact | None = None
-    email: Contact | None = None
-    phone: Contact | None = None
-
-
-class NewBookingBody(Struct, forbid_unknown_fields=True, frozen=True):
-    """What is owed, by whom. The amount is all that is owed, tax included."""
-
-    customer: NewCustomer
-    title: Annotated[str, Meta(min_length=1, max_length=200)]
-    amount: Paisa
-    id: BookingNumber | None = None
-    currency: Literal["NPR"] = "NPR"
-
-
-class NewPaymentBody(Struct, forbid_unknown_fields=True, frozen=True):
-    """Which booking to pay, through which gateway, and where the customer goes afterwards."""
-
-    booking_id: BookingNumber
-    gateway: Annotated[str, Meta(min_length=1, max_length=32)]
-    return_url: Url | None = None
-
-
-class InitiationBody(Struct, frozen=True):
-    """The guide's initiation. Unknown fields are ignored, `voucher_code` is too."""
-
-    booking_id: BookingNumber
-    return_url: Url
-    website_url: Url
-    expected_amount: int | float | str | None = None
-    voucher_code: object = None
-
-
-class CallbackBody(Struct, frozen=True):
-    """The guide's second call. Only `pidx` and `booking_id` count; the rest is compared, logged and never believed."""
-
-    pidx: Reference
-    booking_id: BookingNumber
-    transaction_id: object = None
-    purchase_order_id: object = None
-    expected_amount: object = None
-    voucher_code: object = None
+from sewapay.domain.refund import Refund, RefundStatus
 
 
 class Initiation(Struct, frozen=True):
@@ -122,7 +70,10 @@ class GuideDetail(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True):
-    """RFC 9457. `type` is the address of a page that says what causes this problem and what helps."""
+    """RFC 9457. `type` is the address of a page that says what causes this problem and what helps.
+
+    `version` is there when a decision was made on another version of the payment: it is the one to review now.
+    """
 
     type: str
     title: str
@@ -130,6 +81,7 @@ class Problem(Struct, frozen=True):
     detail: str
     instance: str
     request_id: str
+    version: int | UnsetType = UNSET
 
 
 class CustomerAnswer(Struct, frozen=True):
@@ -200,8 +152,9 @@ class PaymentAnswer(Struct, frozen=True):
     """One attempt to pay a booking.
 
     `next_step` is there while the customer can still use the link and the booking waits for its payment; lists leave it
-    out. `outcome_unknown`: we asked the gateway and got no
-    usable answer; `status` is the last one known, and we ask again at `next_check_at`.
+    out. `outcome_unknown`: we asked the gateway and got no usable answer; `status` is the last one known, and we ask
+    again at `next_check_at`. `amount_reserved`: a refund without a known outcome may have given it back. `refund_due`:
+    it was decided that the rest is given back. `version` counts its changes; a decision names the one reviewed.
     """
 
     id: str
@@ -211,6 +164,7 @@ class PaymentAnswer(Struct, frozen=True):
     status: PaymentStatus
     outcome_unknown: bool
     surplus: bool
+    refund_due: bool
     review_reason: ReviewReason | None
     reason: str | None
     amount: int
@@ -218,6 +172,7 @@ class PaymentAnswer(Struct, frozen=True):
     amount_display: str
     amount_paid: int | None
     amount_refunded: int | None
+    amount_reserved: int
     fee: int | None
     order_reference: str
     gateway_reference: str | None
@@ -225,8 +180,10 @@ class PaymentAnswer(Struct, frozen=True):
     next_step: RedirectStep | PostFormStep | None
     expires_at: datetime | None
     created_at: datetime
+    opened_at: datetime | None
     paid_at: datetime | None
     next_check_at: datetime | None
+    version: int
 
     @classmethod
     def of(cls, payment: Payment, now: datetime, booking: BookingStatus | None) -> Self:
@@ -240,6 +197,7 @@ class PaymentAnswer(Struct, frozen=True):
             status=payment.status,
             outcome_unknown=payment.outcome_unknown,
             surplus=payment.surplus,
+            refund_due=payment.refund_due,
             review_reason=payment.review_reason,
             reason=payment.reason,
             amount=payment.amount.paisa,
@@ -247,6 +205,7 @@ class PaymentAnswer(Struct, frozen=True):
             amount_display=payment.amount.display,
             amount_paid=None if payment.amount_paid is None else payment.amount_paid.paisa,
             amount_refunded=None if payment.amount_refunded is None else payment.amount_refunded.paisa,
+            amount_reserved=payment.amount_reserved.paisa,
             fee=None if payment.fee is None else payment.fee.paisa,
             order_reference=payment.order_reference,
             gateway_reference=payment.gateway_reference,
@@ -254,8 +213,10 @@ class PaymentAnswer(Struct, frozen=True):
             next_step=None if step is None else _step(step),
             expires_at=payment.expires_at,
             created_at=payment.created_at,
+            opened_at=payment.opened_at,
             paid_at=payment.paid_at,
             next_check_at=payment.next_check_at,
+            version=payment.version,
         )
 
 
@@ -282,6 +243,88 @@ class PaymentList(Struct, frozen=True):
     """One page of payments, newest first; `next_cursor` is null at the end."""
 
     items: list[PaymentAnswer]
+    next_cursor: str | None
+
+
+class RefundAnswer(Struct, frozen=True):
+    """One attempt to give money back.
+
+    `accepted_at`: when the gateway said yes; it is `confirmed` once a look-up agrees. `said` is the gateway's word, or
+    ours for why nothing happened. `unknown`: sent and not answered, so it is looked up, and never to be repeated.
+    """
+
+    id: str
+    payment_id: str
+    booking_id: int
+    amount: int
+    currency: str
+    amount_display: str
+    status: RefundStatus
+    reason: str
+    requested_by: str
+    requested_at: datetime
+    accepted_at: datetime | None
+    settled_at: datetime | None
+    said: str | None
+
+    @classmethod
+    def of(cls, refund: Refund) -> Self:
+        """The refund as it is shown."""
+        return cls(
+            id=refund.id,
+            payment_id=refund.payment_id,
+            booking_id=refund.booking_id,
+            amount=refund.amount.paisa,
+            currency=CURRENCY,
+            amount_display=refund.amount.display,
+            status=refund.status,
+            reason=refund.reason,
+            requested_by=refund.requested_by,
+            requested_at=refund.requested_at,
+            accepted_at=refund.accepted_at,
+            settled_at=refund.settled_at,
+            said=refund.said,
+        )
+
+
+class RefundList(Struct, frozen=True):
+    """A payment's refunds, oldest first."""
+
+    items: list[RefundAnswer]
+
+
+class EventAnswer(Struct, frozen=True):
+    """One fact. `sequence` is its number within its booking, without a gap; amounts in `data` are paisa."""
+
+    id: str
+    sequence: int
+    kind: EventKind
+    at: datetime
+    actor: str
+    booking_id: int
+    payment_id: str | None
+    data: Mapping[str, str | int | bool | None]
+
+    @classmethod
+    def of(cls, told: Told) -> Self:
+        """The event as it is shown; its id is the same however often it is read."""
+        event = told.event
+        return cls(
+            id=f"evt_{event.booking_id}_{told.sequence}",
+            sequence=told.sequence,
+            kind=event.kind,
+            at=event.at,
+            actor=event.actor,
+            booking_id=event.booking_id,
+            payment_id=event.payment_id,
+            data=dict(event.data),
+        )
+
+
+class EventList(Struct, frozen=True):
+    """Events, oldest first; `next_cursor` leads on to what happens later, also when there are none now."""
+
+    items: list[EventAnswer]
     next_cursor: str | None
 
 

@@ -14,26 +14,24 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import structlog
-from litestar import Router, post
+from attrs import evolve
+from litestar import Response, Router, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.types import BeforeRequestHookHandler
 
+from sewapay.adapters.web.bodies import CallbackBody, InitiationBody
 from sewapay.adapters.web.body import ApiRequest
 from sewapay.adapters.web.errors import InvalidFields
+from sewapay.adapters.web.idempotent import IdempotencyKey, answered, told
 from sewapay.adapters.web.openapi import SIGNED_IN, guide_errors
-from sewapay.adapters.web.schemas import (
-    CallbackBody,
-    CallbackFailure,
-    CallbackSuccess,
-    Initiation,
-    InitiationAnswer,
-    InitiationBody,
-)
+from sewapay.adapters.web.schemas import CallbackFailure, CallbackSuccess, Initiation, InitiationAnswer
 from sewapay.adapters.web.use_cases import Desk
 from sewapay.application.errors import AmountDiffers, GatewayNotEnabled, PaymentNotFound, ProtocolError
-from sewapay.application.open_checkout import CheckoutRequest, OpenCheckout
-from sewapay.application.verify_payment import GatewayReference, Verification, Verified, VerifyPayment
+from sewapay.application.idempotency import Answer
+from sewapay.application.open_checkout import CheckoutRequest, OpenCheckout, OpenedCheckout
+from sewapay.application.recording import Verified
+from sewapay.application.verify_payment import GatewayReference, Verification, VerifyPayment
 from sewapay.domain.checkout import Redirect
 from sewapay.domain.errors import InvalidMoney
 from sewapay.domain.identifiers import BookingId, GatewayName
@@ -46,15 +44,14 @@ KHALTI: Final = GatewayName("khalti")
 PATIENCE_SECONDS: Final = 13
 _LOG: Any = structlog.get_logger("sewapay.web")
 
-# The front end counts `Completed` only, and the others it shows as they are (Khalti's documentation, look-up statuses).
+# The front end counts `Completed` only, and calls all others a failure (Khalti's documentation, look-up statuses). So
+# there is no word here for money that came and went back: those who ask about it stay on our page.
 IN_KHALTIS_WORDS: Final[Mapping[PaymentStatus, str]] = MappingProxyType(
     {
         PaymentStatus.COMPLETED: "Completed",
         PaymentStatus.CANCELED: "User canceled",
         PaymentStatus.EXPIRED: "Expired",
         PaymentStatus.FAILED: "Failed",
-        PaymentStatus.REFUNDED: "Refunded",
-        PaymentStatus.PARTIALLY_REFUNDED: "Partially Refunded",
     }
 )
 
@@ -84,25 +81,31 @@ _KHALTI_IS_OFF: Final = "Payments with Khalti are not available here right now. 
     responses=guide_errors(401, 403, 404, 409, 413, 415, 429, 503),
 )
 async def initiate_khalti_payment(
-    request: ApiRequest, data: JSONBody[InitiationBody], open_checkout: NamedDependency[Desk[OpenCheckout]]
-) -> InitiationAnswer:
+    request: ApiRequest,
+    data: JSONBody[InitiationBody],
+    open_checkout: NamedDependency[Desk[OpenCheckout]],
+    idempotency_key: IdempotencyKey = None,
+) -> Response[InitiationAnswer]:
     """Open Khalti's page for a booking of the signed-in customer, or hand out the link that is open already.
 
     `expected_amount` (rupees) is compared with what is owed; `voucher_code` and unknown fields are ignored.
     """
     _require_address("website_url", data.website_url)
     _note_voucher(data.voucher_code, data.booking_id)
-    opened = await open_checkout.use_case(
-        CheckoutRequest(
-            by=request.user,
-            booking_id=BookingId(data.booking_id),
-            gateway=KHALTI,
-            return_url=data.return_url,
-            return_style=ReturnStyle.KHALTI_WORDS,
-            expected_amount=None if data.expected_amount is None else _in_paisa(data.expected_amount),
-        )
+    wanted = CheckoutRequest(
+        by=request.user,
+        booking_id=BookingId(data.booking_id),
+        gateway=KHALTI,
+        return_url=data.return_url,
+        return_style=ReturnStyle.KHALTI_WORDS,
+        expected_amount=None if data.expected_amount is None else _in_paisa(data.expected_amount),
     )
-    return InitiationAnswer(success=True, data=_initiation(opened.payment, open_checkout))
+    open_it = open_checkout.use_case
+
+    def render(opened: OpenedCheckout) -> Answer:
+        return told(InitiationAnswer(success=True, data=_initiation(opened.payment, open_checkout)))
+
+    return await answered(request, idempotency_key, render, lambda once: open_it(evolve(wanted, once=once)))
 
 
 @post(

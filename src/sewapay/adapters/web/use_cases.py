@@ -18,8 +18,19 @@ from sewapay.application.cancel_booking import CancelBooking
 from sewapay.application.gateways import Gateways
 from sewapay.application.open_checkout import OpenCheckout
 from sewapay.application.ports import Clock
-from sewapay.application.queries import ListBookings, ListPayments, ReadBooking, ReadPayment, ReadTimeline
+from sewapay.application.queries import (
+    ListBookings,
+    ListEvents,
+    ListPayments,
+    ReadBooking,
+    ReadPayment,
+    ReadRefund,
+    ReadRefunds,
+    ReadTimeline,
+)
+from sewapay.application.refund_payment import RefundPayment
 from sewapay.application.register_booking import RegisterBooking
+from sewapay.application.resolve_payment import ResolvePayment
 from sewapay.application.verify_payment import VerifyPayment
 
 __all__ = ["Desk", "HostedPage", "Returns", "UseCases", "dependencies"]
@@ -33,6 +44,8 @@ class UseCases:
 
     open_checkout: Callable[[], OpenCheckout]
     verify_payment: Callable[[], VerifyPayment]
+    refund_payment: Callable[[], RefundPayment]
+    resolve_payment: Callable[[], ResolvePayment]
     register_booking: Callable[[], RegisterBooking]
     cancel_booking: Callable[[], CancelBooking]
     read_booking: Callable[[], ReadBooking]
@@ -40,6 +53,9 @@ class UseCases:
     read_payment: Callable[[], ReadPayment]
     list_payments: Callable[[], ListPayments]
     read_timeline: Callable[[], ReadTimeline]
+    read_refund: Callable[[], ReadRefund]
+    read_refunds: Callable[[], ReadRefunds]
+    list_events: Callable[[], ListEvents]
     authenticate_service: Callable[[], AuthenticateService]
     gateways: Callable[[], Gateways]
 
@@ -112,6 +128,8 @@ def dependencies(use_cases: UseCases, links: Links, pages: Pages) -> dict[str, P
     return {
         "open_checkout": desk(use_cases.open_checkout),
         "verify_payment": desk(use_cases.verify_payment),
+        "refund_payment": desk(use_cases.refund_payment),
+        "resolve_payment": desk(use_cases.resolve_payment),
         "register_booking": desk(use_cases.register_booking),
         "cancel_booking": desk(use_cases.cancel_booking),
         "read_booking": desk(use_cases.read_booking),
@@ -119,6 +137,9 @@ def dependencies(use_cases: UseCases, links: Links, pages: Pages) -> dict[str, P
         "read_payment": desk(use_cases.read_payment),
         "list_payments": desk(use_cases.list_payments),
         "read_timeline": desk(use_cases.read_timeline),
+        "read_refund": desk(use_cases.read_refund),
+        "read_refunds": desk(use_cases.read_refunds),
+        "list_events": desk(use_cases.list_events),
         "gateways": _provide(use_cases.gateways),
         "hosted_page": _provide(hosted_page),
         "returns": _provide(returns),
