@@ -17,6 +17,7 @@ from litestar import Litestar
 
 from sewapay.adapters.fake.gateway import FakeGateway
 from sewapay.adapters.memory.store import MemoryStore
+from sewapay.adapters.system import TaskFlights
 from sewapay.adapters.web.auth import issue_token
 from sewapay.application.access import Principal, Role, Scope
 from sewapay.application.cancel_booking import Cancellation
@@ -94,6 +95,10 @@ class Shop:
         self.container.gateways.override(providers.Object({used.name: used}))
         self.container.store.override(providers.Object(self.store))
         self.container.clock.override(providers.Object(self.clock))
+
+    def becomes_several_processes(self) -> None:
+        """From now on each use case is as in a process of its own: they share store and gateway, and nothing else."""
+        self.container.flights.override(providers.Factory(TaskFlights))
 
     @property
     def app(self) -> Litestar:

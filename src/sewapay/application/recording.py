@@ -81,10 +81,10 @@ class Recorder:
         after, weighed = weigh(before, after, refund, seen, policies=self.policies, at=at)
         if is_ours:
             after = after.looked_at_again(at=at, answered=seen.reported is not Reported.NOT_FOUND)
+        after = after if after == before and not after.events else tx.payments.save(after)
         if weighed is not None and weighed is not refund:
             tx.refunds.save(weighed)
-        booking = settled if settled is booking else tx.bookings.save(settled)
-        return Verified(after if after == before and not after.events else tx.payments.save(after), booking)
+        return Verified(after, booking if settled is booking else tx.bookings.save(settled))
 
     def silence(self, tx: Tx, asked: Payment, why: str, *, is_ours: bool, at: datetime) -> Verified:
         """Note that there was no usable answer: what is undecided becomes unknown, and nothing becomes failed."""

@@ -72,10 +72,11 @@ class ResolvePayment:
                 reason=reason,
                 at=self.clock.now(),
             )
+            payment = tx.payments.save(resolved.payment)
             if resolved.refund is not None and resolved.refund is not refund:
                 tx.refunds.save(resolved.refund)
             booking = booking if resolved.booking is booking else tx.bookings.save(resolved.booking)
-            decided = Verified(tx.payments.save(resolved.payment), booking)
+            decided = Verified(payment, booking)
             if resolution.once is not None:
                 resolution.once.finish(tx, decided)
             return decided

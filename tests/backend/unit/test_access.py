@@ -22,6 +22,10 @@ EXPECTED: Final = """
  read a payment     | yes      | yes  | yes   | bookings payments read
  list payments      | yes      |      | yes   | bookings payments read
  read the gateways  | yes      | yes  | yes   | bookings payments refunds webhooks read
+ refund a payment   |          |      | yes   | refunds
+ read a refund      | yes      |      | yes   | bookings payments refunds read
+ resolve a payment  |          |      | yes   |
+ read the events    |          |      | yes   | bookings payments webhooks read
 """
 # fmt: on
 

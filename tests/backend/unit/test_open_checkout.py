@@ -60,6 +60,7 @@ async def test_a_checkout_gives_a_new_payment_with_the_gateways_link() -> None:
 async def test_what_is_attempted_is_stored_before_the_gateway_hears_of_it() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     booking = await shop.given_a_booking()
     stored: list[Payment] = []
 
@@ -105,6 +106,7 @@ async def test_no_gateway_is_asked_when_the_intent_could_not_be_stored() -> None
 async def test_the_gateway_is_told_what_it_needs_and_our_own_return_address() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     booking = await shop.given_a_booking(title="Deep cleaning")
 
     payment = await shop.when_the_customer_opens_a_checkout(booking, return_url=SHOP_RETURN)
@@ -528,6 +530,7 @@ async def test_a_refused_checkout_is_our_mistake_and_does_not_bar_the_next_one()
 async def test_a_reference_that_another_payment_has_is_not_taken_over() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     theirs = (await opened(shop, await shop.given_a_booking())).payment
     booking = await shop.given_a_booking()
     gateway.gives_reference = theirs.gateway_reference
@@ -548,6 +551,7 @@ async def test_a_reference_that_another_payment_has_is_not_taken_over() -> None:
 async def test_a_process_killed_before_the_gateway_answered_holds_nobody_up_for_longer_than_twenty_seconds() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     booking = await shop.given_a_booking()
 
     async def dies() -> None:
@@ -570,6 +574,7 @@ async def test_a_process_killed_before_the_gateway_answered_holds_nobody_up_for_
 async def test_an_old_attempt_that_was_cut_off_is_not_waited_for() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     booking = await shop.given_a_booking()
 
     async def dies() -> None:
@@ -601,6 +606,7 @@ async def test_after_the_link_was_stored_a_killed_process_loses_nothing() -> Non
 async def test_an_opening_that_another_request_gave_up_shows_no_link_of_its_own() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     booking = await shop.given_a_booking()
     shown: list[OpenedCheckout] = []
 
@@ -634,6 +640,7 @@ async def test_somebody_who_waits_too_long_for_another_request_is_told_so() -> N
 async def test_a_booking_canceled_while_the_gateway_is_asked_gets_no_link() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     booking = await shop.given_a_booking()
     gateway.while_opening = lambda: shop.when_the_booking_is_canceled(booking)
 
@@ -647,6 +654,7 @@ async def test_a_booking_canceled_while_the_gateway_is_asked_gets_no_link() -> N
 async def test_a_booking_paid_by_an_older_link_while_the_gateway_is_asked_gets_no_further_link() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     booking = await shop.given_a_booking()
     old = (await opened(shop, booking)).payment
     shop.clock.advance(minutes=31)

@@ -76,11 +76,42 @@ async def test_a_hundred_verifications_one_after_another_confirm_once_and_look_o
     assert shop.gateway.looked_up == 1
 
 
+@pytest.mark.fault("F23")
+async def test_a_hundred_verifications_at_once_in_one_process_look_once() -> None:
+    shop = Shop()
+    payment = await shop.given_an_open_payment()
+    shop.gateway.customer_pays(payment)
+
+    answers = await asyncio.gather(*(shop.when_it_is_verified(payment) for _ in range(100)))
+
+    assert {answer.booking.status for answer in answers} == {BookingStatus.CONFIRMED}
+    assert shop.gateway.looked_up == 1
+
+
+async def test_whoever_asks_while_a_look_is_on_its_way_gets_a_look_of_after_they_asked() -> None:
+    shop = Shop()
+    payment = await shop.given_an_open_payment()
+    shop.gateway.holds_answers()
+    early = asyncio.create_task(shop.when_it_is_verified(payment))
+    await until(lambda: shop.gateway.looked_up == 1)
+    shop.gateway.customer_pays(payment)
+    late = [asyncio.create_task(shop.when_it_is_verified(payment)) for _ in range(50)]
+    await asyncio.sleep(0)
+
+    shop.gateway.releases_answers()
+    answers = await asyncio.gather(*late)
+
+    assert (await early).payment.status is PaymentStatus.OPEN
+    assert {answer.payment.status for answer in answers} == {PaymentStatus.COMPLETED}
+    assert shop.gateway.looked_up == 2
+
+
 @pytest.mark.fault("F24")
 async def test_a_hundred_verifications_at_once_confirm_once_and_all_say_so() -> None:
     shop = Shop()
     payment = await shop.given_an_open_payment()
     shop.gateway.customer_pays(payment)
+    shop.becomes_several_processes()
     shop.gateway.holds_answers()
     at_once = [asyncio.create_task(shop.when_it_is_verified(payment)) for _ in range(100)]
     await until(lambda: shop.gateway.looked_up == 100)
@@ -217,6 +248,7 @@ async def test_money_for_a_canceled_booking_is_kept_and_reviewed() -> None:
 async def test_a_booking_canceled_while_the_answer_is_on_its_way_is_not_confirmed() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     payment = await shop.given_an_open_payment()
     booking = await shop.stored_booking(payment.booking_id)
     gateway.customer_pays(payment)
@@ -359,6 +391,7 @@ async def test_a_gateway_that_goes_back_in_time_takes_nothing_away(
 async def test_an_old_answer_that_arrives_after_completed_is_dropped() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     payment = await shop.given_an_open_payment()
 
     async def another_look_finds_the_money() -> None:
@@ -376,6 +409,7 @@ async def test_an_old_answer_that_arrives_after_completed_is_dropped() -> None:
 async def test_an_old_completed_answer_does_not_hide_a_newer_partial_refund() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     payment = await shop.given_an_open_payment()
     gateway.customer_pays(payment)
 
@@ -471,6 +505,7 @@ async def test_a_long_silence_is_told_once() -> None:
 async def test_a_silence_that_ends_after_the_money_was_seen_elsewhere_makes_nothing_unknown() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)
+    shop.becomes_several_processes()
     payment = await shop.given_an_open_payment()
 
     async def another_look_finds_the_money_and_this_answer_is_lost() -> None:
