@@ -50,6 +50,7 @@ def books_of(memory: MemoryStore) -> Books:
                 "payment_id": str(posting.payment_id),
                 "payment_version": number,
                 "posting": 1,
+                "place": place,
                 "booking_id": int(posting.booking_id),
                 "at": posting.at,
                 "why": posting.why,
@@ -57,7 +58,7 @@ def books_of(memory: MemoryStore) -> Books:
                 "paisa": entry.paisa,
             }
             for number, posting in enumerate(facts.postings, 1)
-            for entry in posting.entries
+            for place, entry in enumerate(posting.entries, 1)
         ],
         answers=[row_of_answer(name, kept) for name, kept in facts.answers.items()],
     )

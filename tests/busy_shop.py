@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from attrs import define, evolve, field
-from dependency_injector import providers
 
-from sewapay.adapters.memory.store import MemoryStore
 from sewapay.application.errors import GatewayError
 from sewapay.application.idempotency import Answer, KeyName, Once
 from sewapay.application.reconcile_payments import Reconciled
 from sewapay.application.refund_payment import RefundRequest
 from sewapay.application.register_booking import NewBooking
 from sewapay.application.resolve_payment import Resolution
+from sewapay.application.storage import Store
 from sewapay.domain.booking import Booking
 from sewapay.domain.identifiers import BookingId
 from sewapay.domain.money import Money
@@ -110,11 +109,9 @@ class BusyShop:
             [self.payments[name]] = await self.shop.stored_payments(booking)
 
 
-async def a_busy_shop(environ: Mapping[str, str] | None = None) -> BusyShop:
+async def a_busy_shop(environ: Mapping[str, str] | None = None, *, store: Store | None = None) -> BusyShop:
     """Everything at once; nothing of it is overdue yet."""
-    shop = Shop(environ=environ)
-    shop.memory = shop.store = MemoryStore(now=shop.clock.now)
-    shop.container.store.override(providers.Object(shop.memory))
+    shop = Shop(environ=environ, store=store)
     busy = BusyShop(shop)
     gateway = shop.gateway
     await _with_a_key(shop)

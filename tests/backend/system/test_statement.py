@@ -500,7 +500,7 @@ def test_a_statement_is_read_from_what_the_stand_in_shows() -> None:
         ({"payments": [{"pidx": 5, "amount": 1, "status": "Completed"}]}, "pidx"),
         ({"payments": [{"pidx": "x", "amount": 1, "status": "Refunded", "refunds": 5}]}, "refunds"),
         ({"payments": [{"pidx": "x", "amount": 1, "status": "Refunded", "refunds": [{"amount": -1}]}]}, "refund"),
-        ({"payments": [{"pidx": "x", "amount": 1, "status": "Refunded", "refunds": [{"amount": 1, "by": "me"}]}]}, "by"),
+        ({"payments": [{"pidx": "x", "amount": 1, "status": "Refunded", "refunds": [{"amount": 1, "by": 5}]}]}, "by"),
     ],
 )  # fmt: skip
 def test_what_is_no_statement_is_refused_with_its_place(shown: object, why: str) -> None:

@@ -233,6 +233,7 @@ SHAPES: Final[Mapping[str, Mapping[str, _Shape]]] = MappingProxyType(
             "payment_id": _NAME,
             "payment_version": _NUMBER,
             "posting": _NUMBER,
+            "place": _NUMBER,
             "booking_id": _BOOKING,
             "at": _TIME,
             "why": _TEXT,
