@@ -14,6 +14,7 @@ from sewapay.application.ports import Clock, PaymentGateway, Together
 from sewapay.application.recording import Recorder, Verified, order_of
 from sewapay.application.refund_payment import RefundPayment, RefundRequest
 from sewapay.application.storage import Claim, Poisoned, Transact, Tx
+from sewapay.domain.after_look import looked_at
 from sewapay.domain.errors import DomainError
 from sewapay.domain.money import NOTHING
 from sewapay.domain.observation import Observation, Reported
@@ -118,8 +119,11 @@ class ReconcilePayments:
         done = Reconciled()
         for gateway in self.gateways.values():
             done = done.and_(await self._of(gateway, limit))
-        await self.transact(self._forget_old_answers)
         return done
+
+    async def forget_old_answers(self) -> None:
+        """Forget the answers that no `Idempotency-Key` asks for any more. Raises `StoreUnavailable`."""
+        await self.transact(lambda tx: tx.answers.forget_before(tx.time() - KEPT_FOR, limit=KEYS_FORGOTTEN_AT_ONCE))
 
     async def _of(self, gateway: PaymentGateway, limit: int) -> Reconciled:
         claims, poisoned = await self.transact(lambda tx: self._claim(tx, gateway, limit))
@@ -187,7 +191,7 @@ class ReconcilePayments:
         if seen.reported is not Reported.NOT_FOUND and asked.amount_reserved == NOTHING:
             after = asked.observe(seen, at=now, asked_at_version=asked.version)
             if after is asked:
-                after = asked.looked_at_again(at=now, answered=True)
+                after = looked_at(asked, at=now, answered=True)
                 if not after.events:
                     return _Seen(claim=claim, put_off=after, asked=True)
         return await self._record(
@@ -197,7 +201,7 @@ class ReconcilePayments:
     async def _heard_nothing(self, claim: Claim, why: str) -> _Seen:
         asked, now = claim.payment, self.clock.now()
         if asked.amount_reserved == NOTHING and asked.unanswered(why, at=now) is asked:
-            after = asked.looked_at_again(at=now, answered=False)
+            after = looked_at(asked, at=now, answered=False)
             if not after.events:
                 return _Seen(claim=claim, put_off=after, asked=True, silent=True)
         noted = partial(self.recorder.silence, asked=asked, why=why, is_ours=True)
@@ -223,7 +227,7 @@ class ReconcilePayments:
             def given_up(tx: Tx, at: datetime) -> Verified:
                 booking, current = tx.bookings.get(payment.booking_id), tx.payments.get(payment.id)
                 left = evolve(current, refund_due=False, reason=f"not given back: {why}")
-                return Verified(tx.payments.save(left.looked_at_again(at=at, answered=False)), booking)
+                return Verified(tx.payments.save(looked_at(left, at=at, answered=False)), booking)
 
             return await self._record(claim, given_up)
         return await self._record(claim, lambda tx, at: Verified(payment, tx.bookings.get(payment.booking_id)))
@@ -246,9 +250,6 @@ class ReconcilePayments:
             heard = heard.refused(tx.time())
         if heard != pace:
             tx.paces.save(gateway.name, gateway.environment, heard)
-
-    def _forget_old_answers(self, tx: Tx) -> None:
-        tx.answers.forget_before(tx.time() - KEPT_FOR, limit=KEYS_FORGOTTEN_AT_ONCE)
 
 
 def _why(payment: Payment) -> str:

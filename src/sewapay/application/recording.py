@@ -7,6 +7,7 @@ from attrs import evolve, frozen
 
 from sewapay.application.ports import Order
 from sewapay.application.storage import Tx, View
+from sewapay.domain.after_look import looked_at, not_known
 from sewapay.domain.booking import Booking
 from sewapay.domain.money import NOTHING
 from sewapay.domain.observation import Observation, Reported
@@ -64,7 +65,7 @@ class Recorder:
         is_fresh = asked.version == before.version
         after = before.observe(seen, at=at, asked_at_version=asked.version)
         if is_fresh and is_ours and seen.reported is Reported.NOT_FOUND:
-            after = after.not_known_to_gateway(seen, at=at)
+            after = not_known(after, seen, at=at)
         settled = booking
         if after is not before:
             is_repeated = (
@@ -80,7 +81,7 @@ class Recorder:
         refund = open_refund(tx, before) if is_fresh else None
         after, weighed = weigh(before, after, refund, seen, policies=self.policies, at=at)
         if is_ours:
-            after = after.looked_at_again(at=at, answered=seen.reported is not Reported.NOT_FOUND)
+            after = looked_at(after, at=at, answered=seen.reported is not Reported.NOT_FOUND)
         after = after if after == before and not after.events else tx.payments.save(after)
         if weighed is not None and weighed is not refund:
             tx.refunds.save(weighed)
@@ -106,7 +107,7 @@ class Recorder:
         before = tx.payments.get(asked.id)
         after = change(before)
         if is_ours:
-            after = after.looked_at_again(at=at, answered=False)
+            after = looked_at(after, at=at, answered=False)
             refund = open_refund(tx, before)
             if refund is not None and refund.was_cut_off(at):
                 tx.refunds.save(refund.unanswered("the sending was cut off", at=at))

@@ -23,6 +23,7 @@ from sewapay.application.storage import Read, Transact, Tx
 from sewapay.application.verify_payment import Verification, VerifyPayment
 from sewapay.domain.booking import Booking
 from sewapay.domain.errors import RefundInProgress
+from sewapay.domain.giving_back import kept, reserved
 from sewapay.domain.identifiers import PaymentId, RefundId
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment
@@ -119,9 +120,11 @@ class RefundPayment:
         cut_off = None if request.once is None else request.once.check(tx)
         if request.once is not None and cut_off is not None and cut_off.subject is not None:
             refund = tx.refunds.get(RefundId(cut_off.subject))  # the first run died after this: never a second refund
+            if refund.was_cut_off(now):
+                refund = tx.refunds.save(refund.unanswered("the sending was cut off", at=now))
             request.once.finish(tx, refund)
             return refund
-        reserved, amount = payment.reserve(request.amount, at=now)
+        holding, amount = reserved(payment, request.amount, at=now)
         is_all = amount == payment.amount_paid
         if kind is RefundKind.FULL and not is_all:
             raise RefundsNotOffered("this gateway gives back whole payments only: do a part of one in its own panel")
@@ -138,7 +141,7 @@ class RefundPayment:
         if request.once is not None:
             request.once.begin(tx, subject=str(refund_id))
         refund = tx.refunds.add(refund)
-        return _Begun(refund, tx.payments.save(reserved), booking)
+        return _Begun(refund, tx.payments.save(holding), booking)
 
     async def _is_being_sent(self, payment_id: PaymentId) -> bool:
         """Whether the refund in the way will soon have an outcome; one that is unknown may take for ever."""
@@ -185,10 +188,10 @@ class RefundPayment:
             tx.refunds.save(refund.unanswered(unanswered, at=now))
         elif rejected is not None:
             tx.refunds.save(refund.rejected(rejected, at=now))
-            kept = payment.kept(at=now)
+            back = kept(payment, at=now)
             if again and refund.requested_by == OURSELVES:
-                kept = evolve(kept, refund_due=True, next_check_at=now + TRIES_AGAIN_AFTER)
-            tx.payments.save(kept)
+                back = evolve(back, refund_due=True, next_check_at=now + TRIES_AGAIN_AFTER)
+            tx.payments.save(back)
 
     async def _look_and_answer(self, begun: _Begun, request: RefundRequest) -> Refund:
         """Look at once whether it happened, and keep the answer; what is not known yet is looked at again later."""

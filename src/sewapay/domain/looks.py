@@ -4,7 +4,7 @@
 |---|---|
 | being opened | 60 s after it began: an opening that was cut off is noticed then |
 | opened without an answer | when the longest-lived link would be dead |
-| open, pending | 1, 2, 5, 10, 20, 40 minutes after it was opened, at its link's end, 10 minutes later, daily for 7 days |
+| open, pending | 1, 2, 5, 10, 20, 40 minutes after the opening, at the link's end, 10 minutes later, daily for 7 days |
 | no usable answer | sooner: 15 s, 30 s, 1, 2, 5, 10 minutes, then hourly, where the row above is later |
 | pending for a day | put before a person, and looked at daily all the same |
 | canceled, expired, failed | once more, 10 minutes after the link's death |
@@ -60,7 +60,7 @@ def _planned(payment: "Payment", at: datetime) -> datetime | None:
 
 def _moments(payment: "Payment") -> list[datetime]:
     """Every moment of the plan for a payment that stands like this."""
-    if payment.status is PaymentStatus.REFUNDED:
+    if payment.status is PaymentStatus.REFUNDED or not payment.can_be_looked_up:
         return []
     if payment.paid_at is not None:
         return [payment.paid_at + pause for pause in AFTER_PAYING]

@@ -14,19 +14,16 @@ from attrs import evolve, field, frozen
 
 from sewapay.domain.booking import Booking
 from sewapay.domain.checkout import Checkout, NextStep
-from sewapay.domain.errors import NothingToRefund, RefundInProgress, RefundTooLarge
+from sewapay.domain.doubts import doubt_about_money, is_about_another, is_put_right_by
 from sewapay.domain.events import Event, EventKind
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.ledger import Posting, posting
-from sewapay.domain.looks import STUCK_AFTER, next_look
+from sewapay.domain.looks import next_look
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Evidence, Observation, Reported
 from sewapay.domain.transitions import MONEY, TRANSITIONS, UNDECIDED, Decision, PaymentStatus, ReviewReason
 
 __all__ = ["Payment", "PaymentStatus", "ReturnStyle", "ReturnTo", "ReviewReason"]
-
-LOST_AFTER: Final = 5
-"""How often in a row the gateway may say that it does not know our reference before a person has to look."""
 
 _EVENT_OF: Final[Mapping[PaymentStatus, EventKind]] = MappingProxyType(
     {
@@ -139,7 +136,7 @@ class Payment:
             created_at=at,
             expires_at=at + longest_life,
         )
-        return payment._due(at).telling(
+        return payment.planned(at).telling(
             EventKind.PAYMENT_CREATED, actor, at, gateway=str(gateway), amount=booking.amount.paisa
         )
 
@@ -197,7 +194,7 @@ class Payment:
             expires_at=expires_at,
             outcome_unknown=False,
         )
-        return opened._due(at).telling(
+        return opened.planned(at).telling(
             EventKind.PAYMENT_OPENED, "gateway", at, gateway_reference=checkout.gateway_reference
         )
 
@@ -219,41 +216,9 @@ class Payment:
             return self
         return self._unsure(why, at)
 
-    def looked_at_again(self, *, at: datetime, answered: bool) -> Self:
-        """After a look of our own: when the next one is due, or that a person has to take over.
-
-        - No further look is planned, and nothing is decided: put before a person; never given up as failed.
-        - Pending for a day: put before a person, and looked at all the same.
-        - The gateway did not know our reference several times in a row: put before a person.
-        - Nobody was shown a link, and the longest-lived one would be dead by now: expired.
-        """
-        counted = evolve(self, looked_at=at, silences=0 if answered else self.silences + 1)
-        if not self.is_undecided:
-            return counted if self.amount_reserved != NOTHING else counted._due(at)
-        if not self.can_be_looked_up:
-            if self.outcome_unknown and self.expires_at is not None and at >= self.expires_at:
-                ended = evolve(counted, status=PaymentStatus.EXPIRED, outcome_unknown=False, reason="link never shown")
-                return ended._due(at).telling(EventKind.PAYMENT_EXPIRED, "sewapay", at, reason="link never shown")
-            return counted._due(at)
-        due = counted._due(at)
-        if due.next_check_at is None:
-            why = "the gateway gave no answer that decides it, in all the time that it was asked"
-            return counted._moved_to_review(ReviewReason.STUCK, why, at)
-        opened_at = self.opened_at or self.created_at
-        if self.status is PaymentStatus.PENDING and at >= opened_at + STUCK_AFTER:
-            return counted._moved_to_review(ReviewReason.STUCK, "the gateway has called it pending for a day", at)
-        return due
-
-    def not_known_to_gateway(self, seen: Observation, *, at: datetime) -> Self:
-        """The gateway did not know our reference, once more: after several times a person has to look."""
-        if self.status not in UNDECIDED or self.silences + 1 < LOST_AFTER:
-            return self
-        why = "the gateway does not know our reference: was it opened with another account's key?"
-        return self._with_evidence(seen, at)._moved_to_review(ReviewReason.ORPHANED_REFERENCE, why, at)
-
     def _unsure(self, why: str, at: datetime) -> Self:
         unknown = evolve(self, outcome_unknown=True)
-        return unknown._due(at).telling(EventKind.PAYMENT_OUTCOME_UNKNOWN, "sewapay", at, reason=why)
+        return unknown.planned(at).telling(EventKind.PAYMENT_OUTCOME_UNKNOWN, "sewapay", at, reason=why)
 
     def returning_to(self, return_to: ReturnTo | None) -> Self:
         """The same payment, with the page that the customer asked to come back to last."""
@@ -266,16 +231,16 @@ class Payment:
         since, an answer without money in it may be older than what we know, and is dropped.
         """
         observed = self._observed(seen, at, asked_at_version)
-        return self if observed is self else observed._posted(self, at)
+        return self if observed is self else observed.posted(self, at)
 
     def _observed(self, seen: Observation, at: datetime, asked_at_version: int) -> Self:
         if seen.reported not in _MONEY_REPORTS and asked_at_version != self.version:
             return self
-        if self._is_about_another(seen):
+        if is_about_another(self, seen):
             return self._contradicted(ReviewReason.REFERENCE_MISMATCH, "the answer is about another payment", seen, at)
-        if asked_at_version == self.version and self._is_put_right_by(seen):
+        if asked_at_version == self.version and is_put_right_by(self, seen):
             return evolve(self, amount_paid=None)._decided(Decision(to=PaymentStatus.COMPLETED), seen, at)
-        if seen.reported in _MONEY_REPORTS and (doubt := self._doubt_about_money(seen)) is not None:
+        if seen.reported in _MONEY_REPORTS and (doubt := doubt_about_money(self, seen)) is not None:
             return self._contradicted(*doubt, seen, at)
         decision = TRANSITIONS[self.status, seen.reported]
         if self.status is PaymentStatus.UNDER_REVIEW and self.money_was_seen and decision.to is PaymentStatus.COMPLETED:
@@ -297,16 +262,10 @@ class Payment:
     def honoured(self, *, actor: str, reason: str, at: datetime) -> Self:
         """It was decided that this money counts for its booking, whatever was unusual about it."""
         status = PaymentStatus.COMPLETED if self.status is PaymentStatus.UNDER_REVIEW else self.status
-        accepted = evolve(self, status=status, review_reason=None, reason=None, refund_due=False)._due(at)
+        accepted = evolve(self, status=status, review_reason=None, reason=None, refund_due=False).planned(at)
         if status is not self.status:
             accepted = accepted.telling(EventKind.PAYMENT_COMPLETED, actor, at, reason=reason)
         return accepted
-
-    def refunded_outside(self, *, held: bool, at: datetime) -> Self:
-        """Money went back that no refund of ours explains. With `held`, a person has to know of it."""
-        known = evolve(self, review_reason=ReviewReason.REFUNDED_OUTSIDE) if held else self
-        refunded = None if self.amount_refunded is None else self.amount_refunded.paisa
-        return known.telling(EventKind.PAYMENT_REFUNDED_OUTSIDE, "gateway", at, amount=refunded)
 
     def needing_attention(self, reason: ReviewReason, why: str, *, at: datetime) -> Self:
         """Ask for a person without changing the status."""
@@ -314,79 +273,6 @@ class Payment:
             return self
         asked = evolve(self, review_reason=reason, reason=why)
         return asked.telling(EventKind.PAYMENT_NEEDS_ATTENTION, "sewapay", at, review=str(reason), reason=why)
-
-    def reserve(self, amount: Money | None, *, at: datetime) -> tuple[Self, Money]:
-        """Set aside what a refund is about to give back: `amount`, or all that is left.
-
-        Raises `NothingToRefund`, `RefundInProgress` and `RefundTooLarge`, each in one sentence for the caller.
-        """
-        if self.amount_paid is None or not self.money_was_seen:
-            raise NothingToRefund("this payment was not paid: there is nothing to give back")
-        if self.amount_refunded is None:
-            raise NothingToRefund(
-                "a part was given back in the gateway's own panel, and nobody knows how much: go on there"
-            )
-        if self.status is PaymentStatus.REFUNDED or self.amount_refunded >= self.amount_paid:
-            raise NothingToRefund("this payment was given back as a whole already")
-        if self.amount_reserved != NOTHING:
-            raise RefundInProgress(
-                "another refund of this payment has no known outcome yet: wait for it, or resolve it"
-            )
-        left = self.amount_paid - self.amount_refunded
-        wanted = left if amount is None else amount
-        if wanted > left:
-            raise RefundTooLarge(f"{wanted} is more than the {left} that is left of this payment")
-        return evolve(self, amount_reserved=wanted, refund_due=False, next_check_at=at), wanted
-
-    def gave_back(self, amount: Money, *, at: datetime) -> Self:
-        """A refund of ours is confirmed: its amount is given back, and no longer reserved."""
-        refunded = self.amount_refunded
-        if self.status is not PaymentStatus.REFUNDED and refunded is not None:
-            refunded = refunded + amount
-        reason = None if self.review_reason is ReviewReason.REFUND_UNKNOWN else self.review_reason
-        after = evolve(self, amount_reserved=NOTHING, amount_refunded=refunded, review_reason=reason)
-        return after._due(at)._posted(self, at)
-
-    def kept(self, *, at: datetime) -> Self:
-        """A refund of ours did not happen: its amount is free again."""
-        reason = None if self.review_reason is ReviewReason.REFUND_UNKNOWN else self.review_reason
-        return evolve(self, amount_reserved=NOTHING, review_reason=reason)._due(at)
-
-    def _is_about_another(self, seen: Observation) -> bool:
-        names = (seen.gateway_reference, self.gateway_reference)
-        return None not in names and seen.gateway_reference != self.gateway_reference
-
-    def _is_put_right_by(self, seen: Observation) -> bool:
-        """An answer named a wrong amount, and this one, asked for since, names the right one and nothing given back."""
-        return (
-            self.review_reason is ReviewReason.AMOUNT_MISMATCH
-            and self.amount_refunded == NOTHING
-            and seen.reported is Reported.COMPLETED
-            and seen.amount == self.amount
-            and not seen.refunded
-            and seen.transaction_id == self.transaction_id
-        )
-
-    def _doubt_about_money(self, seen: Observation) -> tuple[ReviewReason, str] | None:
-        """Everything for which an answer that says money was taken or given back cannot be followed as it stands."""
-        doubts = []
-        goes_back = (
-            seen.reported is not Reported.COMPLETED
-            and seen.amount == self.amount_paid
-            and (self.status in MONEY or self.amount_refunded not in (None, self.amount_paid))
-        )
-        if seen.amount != self.amount and not goes_back:
-            said = seen.amount.display if seen.amount else "no amount"
-            doubts.append((ReviewReason.AMOUNT_MISMATCH, f"{said} was paid, {self.amount} is owed"))
-        if self.amount_paid is not None and seen.amount not in (None, self.amount_paid):
-            doubts.append((ReviewReason.CONTRADICTORY, f"{seen.amount} was paid, and {self.amount_paid} before"))
-        if seen.reported is Reported.COMPLETED and seen.refunded:
-            doubts.append((ReviewReason.CONTRADICTORY, "completed and refunded at once"))
-        names = (seen.transaction_id, self.transaction_id)
-        if seen.reported is Reported.COMPLETED and None not in names and seen.transaction_id != self.transaction_id:
-            why = f"transaction {seen.transaction_id}, and {self.transaction_id} before"
-            doubts.append((ReviewReason.CONTRADICTORY, why))
-        return (doubts[0][0], f"{seen.said!r}: {', '.join(why for _, why in doubts)}") if doubts else None
 
     def _decided(self, decision: Decision, seen: Observation, at: datetime) -> Self:
         if decision.review is ReviewReason.REFUNDED_OUTSIDE and self._knows_of_refunds:
@@ -398,28 +284,33 @@ class Payment:
         if decision.unsure:
             if self.outcome_unknown and self.said == seen.said:
                 return self
-            noted = evolve(self._with_evidence(seen, at), said=seen.said)
+            noted = evolve(self.with_evidence(seen, at), said=seen.said)
             return noted if self.outcome_unknown else noted._unsure(f"the gateway said {seen.said!r}", at)
         status = decision.to or self.status
         if status is self.status:
             return self._held(seen, at)
-        noted = evolve(self._with_evidence(seen, at), said=seen.said, outcome_unknown=False)
+        noted = evolve(self.with_evidence(seen, at), said=seen.said, outcome_unknown=False)
         waits = self.review_reason if status is PaymentStatus.PARTIALLY_REFUNDED else None
         moved = evolve(noted, status=status, review_reason=waits, reason=None)._with_money(seen, at)
-        return moved._due(at).telling(_EVENT_OF[status], "gateway", at, said=seen.said, **seen.facts)
+        return moved.planned(at).telling(_EVENT_OF[status], "gateway", at, said=seen.said, **seen.facts)
 
     def _held(self, seen: Observation, at: datetime) -> Self:
-        """The status stays. What the answer adds is kept; an answer that adds nothing changes nothing."""
+        """The status stays. What the answer adds is kept; an answer that adds nothing changes nothing.
+
+        That a page which was opened is open is nothing new.
+        """
+        if self.status is PaymentStatus.OPEN and self.said is None and not self.outcome_unknown:
+            return self
         known = evolve(self, said=seen.said, outcome_unknown=False)._with_money(seen, at)
         if known.status not in UNDECIDED or known.outcome_unknown != self.outcome_unknown:
-            known = known._due(at)
-        return self if known == self else known._with_evidence(seen, at)
+            known = known.planned(at)
+        return self if known == self else known.with_evidence(seen, at)
 
     def _contradicted(self, reason: ReviewReason, why: str, seen: Observation, at: datetime) -> Self:
         """Money that was seen is never given up for a lesser report; everything else goes to a person."""
         is_about_us = reason is not ReviewReason.REFERENCE_MISMATCH
         if self.status not in MONEY and self.status is not PaymentStatus.UNDER_REVIEW:
-            noted = evolve(self._with_evidence(seen, at), said=seen.said)
+            noted = evolve(self.with_evidence(seen, at), said=seen.said)
             noted = noted._with_money(seen, at) if is_about_us else noted
             return noted._moved_to_review(reason, why, at, **seen.facts)
         noted = evolve(self, said=seen.said, reason=why)
@@ -429,7 +320,7 @@ class Payment:
         if noted == self:
             return self
         facts = {"reason": why, "said": seen.said, **seen.facts}
-        return noted._with_evidence(seen, at).telling(EventKind.PAYMENT_CONTRADICTED, "gateway", at, **facts)
+        return noted.with_evidence(seen, at).telling(EventKind.PAYMENT_CONTRADICTED, "gateway", at, **facts)
 
     def _moved_to_review(self, reason: ReviewReason, why: str, at: datetime, **data: str | int | bool | None) -> Self:
         review = evolve(
@@ -439,7 +330,7 @@ class Payment:
             reason=why,
             outcome_unknown=False,
         )
-        return review._due(at).telling(
+        return review.planned(at).telling(
             EventKind.PAYMENT_UNDER_REVIEW, "sewapay", at, review=str(reason), reason=why, **data
         )
 
@@ -461,7 +352,8 @@ class Payment:
             paid_at=at if self.paid_at is None else self.paid_at,
         )
 
-    def _with_evidence(self, seen: Observation, at: datetime) -> Self:
+    def with_evidence(self, seen: Observation, at: datetime) -> Self:
+        """The same payment, with an answer to be kept beside it."""
         return evolve(self, evidence=(*self.evidence, Evidence(at=at, observation=seen)))
 
     @property
@@ -469,14 +361,14 @@ class Payment:
         """Whether refunds of our own explain that something went back."""
         return self.amount_reserved != NOTHING or self.known_refunded != NOTHING
 
-    def _due(self, at: datetime) -> Self:
+    def planned(self, at: datetime) -> Self:
         """The same payment, with its next look planned (`looks.py`)."""
         return evolve(self, next_check_at=next_look(self, at))
 
-    def _posted(self, before: Self, at: datetime) -> Self:
+    def posted(self, before: Self, at: datetime) -> Self:
         """The same payment, with what became different about its money written down for the ledger."""
-        posted = posting(before, self, at)
-        return self if posted is None else evolve(self, postings=(*self.postings, posted))
+        moved = posting(before, self, at)
+        return self if moved is None else evolve(self, postings=(*self.postings, moved))
 
     def telling(self, kind: EventKind, actor: str, at: datetime, **data: str | int | bool | None) -> Self:
         """The same payment, with one more fact to be stored beside it."""

@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from sewapay.domain.booking import Booking
 from sewapay.domain.errors import DecisionNotPossible, NotUnderReview
 from sewapay.domain.events import EventKind
+from sewapay.domain.giving_back import gave_back, kept, reserved
 from sewapay.domain.looks import next_look
 from sewapay.domain.money import NOTHING
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
@@ -84,7 +85,7 @@ def _refund(now: Resolved, _actor: str, _reason: str, at: datetime) -> Resolved:
     payment = now.payment
     if payment.amount_reserved != NOTHING:
         raise DecisionNotPossible("a refund of it has no known outcome yet: refund_happened or refund_did_not_happen")
-    payment.reserve(None, at=at)  # raises where nothing could be given back
+    reserved(payment, None, at=at)  # raises where nothing could be given back
     return evolve(now, payment=evolve(payment, refund_due=True, next_check_at=at))
 
 
@@ -120,7 +121,7 @@ def _open_refund(now: Resolved) -> Refund:
 
 def _refund_happened(now: Resolved, actor: str, _reason: str, at: datetime) -> Resolved:
     refund = _open_refund(now)
-    payment = now.payment.gave_back(refund.amount, at=at)
+    payment = gave_back(now.payment, refund.amount, at=at)
     if payment.status in (PaymentStatus.COMPLETED, PaymentStatus.UNDER_REVIEW):
         payment = evolve(payment, next_check_at=at)  # the look-up has to say so too
     return evolve(now, refund=refund.confirmed(actor=actor, at=at), payment=payment)
@@ -128,7 +129,7 @@ def _refund_happened(now: Resolved, actor: str, _reason: str, at: datetime) -> R
 
 def _refund_did_not_happen(now: Resolved, actor: str, reason: str, at: datetime) -> Resolved:
     refund = _open_refund(now)
-    return evolve(now, refund=refund.rejected(reason, actor=actor, at=at), payment=now.payment.kept(at=at))
+    return evolve(now, refund=refund.rejected(reason, actor=actor, at=at), payment=kept(now.payment, at=at))
 
 
 _STEPS: Final[Mapping[Decision, Callable[[Resolved, str, str, datetime], Resolved]]] = MappingProxyType(

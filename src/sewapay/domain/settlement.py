@@ -8,6 +8,7 @@ from enum import StrEnum
 from attrs import evolve, frozen
 
 from sewapay.domain.booking import Booking, BookingStatus
+from sewapay.domain.giving_back import gave_back, kept, refunded_outside
 from sewapay.domain.observation import Observation
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
 from sewapay.domain.refund import DID_NOT_HAPPEN_AFTER, Refund, RefundStatus
@@ -110,9 +111,9 @@ def weigh(
             refund = refund.unanswered("the sending was cut off", at=at)
         weighed = refund.weigh(seen, had_given_back=before.known_refunded, at=at)
         if weighed.status is RefundStatus.CONFIRMED:
-            payment, ours = payment.gave_back(refund.amount, at=at), refund.amount.paisa
+            payment, ours = gave_back(payment, refund.amount, at=at), refund.amount.paisa
         elif weighed.status is RefundStatus.REJECTED:
-            payment = payment.kept(at=at)
+            payment = kept(payment, at=at)
         else:
             payment = _waiting(payment, weighed, at=at)
         refund = weighed
@@ -123,7 +124,7 @@ def weigh(
         return payment, refund
     went_back = payment.known_refunded.paisa - before.known_refunded.paisa
     if payment.amount_refunded is None or went_back > ours:
-        payment = payment.refunded_outside(held=policies.refunded_outside is Policy.HOLD, at=at)
+        payment = refunded_outside(payment, held=policies.refunded_outside is Policy.HOLD, at=at)
     return payment, refund
 
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+import uvloop
+
 from sewapay.application.errors import StoreUnavailable
 from sewapay.application.reconcile_payments import Reconciled
 from sewapay.entrypoints.container import Container, build_container
@@ -19,6 +21,7 @@ _log: Final = logging.getLogger("sewapay.worker")
 CLAIMED_AT_ONCE: Final = 100
 IDLE_SECONDS: Final = 2.0
 AWAY_SECONDS: Final = 5.0
+TIDY_SECONDS: Final = 600.0
 
 
 class Worker:
@@ -31,6 +34,7 @@ class Worker:
         self._claimed_at_once = claimed_at_once
         self._idle_seconds = idle_seconds
         self._stopping = asyncio.Event()
+        self._tidies_at = 0.0
 
     async def until_stopped(self) -> None:
         """Work until `stop`. What goes wrong is logged, and tried again; a run that has begun is finished."""
@@ -59,6 +63,9 @@ class Worker:
     async def once(self) -> Reconciled:
         """One run, and a line in the log about what was unusual in it."""
         began = time.monotonic()
+        if began >= self._tidies_at:
+            await self._container.reconcile_payments().forget_old_answers()
+            self._tidies_at = began + TIDY_SECONDS
         done = await self._container.reconcile_payments()(self._claimed_at_once)
         for row in done.poisoned:
             _log.error("payment %s cannot be read (%s): put off for a day", row.payment_id, row.why)
@@ -94,14 +101,15 @@ def run(environ: Mapping[str, str], *, once: bool) -> Reconciled | None:
 
     Raises `UnusableSetting`, `StoreUnavailable`.
     """
-    from sewapay.entrypoints.serve import prepare_database
+    from sewapay.entrypoints.serve import collect_rarely, prepare_database
 
     container = build_container(environ)
     settings = container.settings()
     container.gateways()
     prepare_database(settings)
     configure_logs(settings.log_file)
-    return asyncio.run(_life(container, once=once))
+    collect_rarely()
+    return uvloop.run(_life(container, once=once))
 
 
 async def _life(container: Container, *, once: bool) -> Reconciled | None:

@@ -1,0 +1,52 @@
+"""After a look of our own: when the next one is due, or that a person has to take over."""
+
+from datetime import datetime
+from typing import Final
+
+from attrs import evolve
+
+from sewapay.domain.events import EventKind
+from sewapay.domain.looks import STUCK_AFTER
+from sewapay.domain.money import NOTHING
+from sewapay.domain.observation import Observation
+from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
+from sewapay.domain.transitions import UNDECIDED
+
+__all__ = ["looked_at", "not_known"]
+
+LOST_AFTER: Final = 5
+"""How often in a row the gateway may say that it does not know our reference before a person has to look."""
+
+
+def looked_at(payment: Payment, *, at: datetime, answered: bool) -> Payment:
+    """After a look of our own: when the next one is due, or that a person has to take over.
+
+    - No further look is planned, and nothing is decided: put before a person; never given up as failed.
+    - Pending for a day: put before a person, and looked at all the same.
+    - The gateway did not know our reference several times in a row: put before a person.
+    - Nobody was shown a link, and the longest-lived one would be dead by now: expired.
+    """
+    counted = evolve(payment, looked_at=at, silences=0 if answered else payment.silences + 1)
+    if not payment.is_undecided:
+        return counted if payment.amount_reserved != NOTHING else counted.planned(at)
+    if not payment.can_be_looked_up:
+        if payment.outcome_unknown and payment.expires_at is not None and at >= payment.expires_at:
+            ended = evolve(counted, status=PaymentStatus.EXPIRED, outcome_unknown=False, reason="link never shown")
+            return ended.planned(at).telling(EventKind.PAYMENT_EXPIRED, "sewapay", at, reason="link never shown")
+        return counted.planned(at)
+    due = counted.planned(at)
+    if due.next_check_at is None:
+        why = "the gateway gave no answer that decides it, in all the time that it was asked"
+        return counted.held_for_review(ReviewReason.STUCK, why, at=at)
+    opened_at = payment.opened_at or payment.created_at
+    if payment.status is PaymentStatus.PENDING and at >= opened_at + STUCK_AFTER:
+        return counted.held_for_review(ReviewReason.STUCK, "the gateway has called it pending for a day", at=at)
+    return due
+
+
+def not_known(payment: Payment, seen: Observation, *, at: datetime) -> Payment:
+    """The gateway did not know our reference, once more: after several times a person has to look."""
+    if payment.status not in UNDECIDED or payment.silences + 1 < LOST_AFTER:
+        return payment
+    why = "the gateway does not know our reference: was it opened with another account's key?"
+    return payment.with_evidence(seen, at).held_for_review(ReviewReason.ORPHANED_REFERENCE, why, at=at)

@@ -1,0 +1,52 @@
+"""What makes an answer doubtful before anything is decided by it: another payment's, another amount, two stories."""
+
+from typing import TYPE_CHECKING
+
+from sewapay.domain.money import NOTHING
+from sewapay.domain.observation import Observation, Reported
+from sewapay.domain.transitions import MONEY, ReviewReason
+
+if TYPE_CHECKING:
+    from sewapay.domain.payment import Payment
+
+__all__ = ["doubt_about_money", "is_about_another", "is_put_right_by"]
+
+
+def is_about_another(payment: "Payment", seen: Observation) -> bool:
+    """Whether the answer names another payment than the one that was asked about."""
+    names = (seen.gateway_reference, payment.gateway_reference)
+    return None not in names and seen.gateway_reference != payment.gateway_reference
+
+
+def is_put_right_by(payment: "Payment", seen: Observation) -> bool:
+    """An answer named a wrong amount, and this one, asked for since, names the right one and nothing given back."""
+    return (
+        payment.review_reason is ReviewReason.AMOUNT_MISMATCH
+        and payment.amount_refunded == NOTHING
+        and seen.reported is Reported.COMPLETED
+        and seen.amount == payment.amount
+        and not seen.refunded
+        and seen.transaction_id == payment.transaction_id
+    )
+
+
+def doubt_about_money(payment: "Payment", seen: Observation) -> tuple[ReviewReason, str] | None:
+    """Everything for which an answer that says money was taken or given back cannot be followed as it stands."""
+    doubts = []
+    goes_back = (
+        seen.reported is not Reported.COMPLETED
+        and seen.amount == payment.amount_paid
+        and (payment.status in MONEY or payment.amount_refunded not in (None, payment.amount_paid))
+    )
+    if seen.amount != payment.amount and not goes_back:
+        said = seen.amount.display if seen.amount else "no amount"
+        doubts.append((ReviewReason.AMOUNT_MISMATCH, f"{said} was paid, {payment.amount} is owed"))
+    if payment.amount_paid is not None and seen.amount not in (None, payment.amount_paid):
+        doubts.append((ReviewReason.CONTRADICTORY, f"{seen.amount} was paid, and {payment.amount_paid} before"))
+    if seen.reported is Reported.COMPLETED and seen.refunded:
+        doubts.append((ReviewReason.CONTRADICTORY, "completed and refunded at once"))
+    names = (seen.transaction_id, payment.transaction_id)
+    if seen.reported is Reported.COMPLETED and None not in names and seen.transaction_id != payment.transaction_id:
+        why = f"transaction {seen.transaction_id}, and {payment.transaction_id} before"
+        doubts.append((ReviewReason.CONTRADICTORY, why))
+    return (doubts[0][0], f"{seen.said!r}: {', '.join(why for _, why in doubts)}") if doubts else None
