@@ -14,8 +14,8 @@ from typing import Final
 import pytest
 from attrs import frozen
 
-from bench import profile_app, report
-from bench.plan import Cell, Database, Measured, Operation, cells
+from bench import profile_app, reconcile, report
+from bench.plan import Answers, Cell, Database, Measured, Operation, Reconciled, cells
 from bench.processes import Patience
 from bench.session import Session, session
 from tests.postgres import PostgresServer, running_postgres
@@ -25,7 +25,10 @@ QUICK_SECONDS: Final = 2.0
 REQUESTS_FOR_MEMORY: Final = 100_000
 FEWER_REQUESTS_FOR_MEMORY: Final = 12_000
 MEMORY_POINTS: Final = 10
+PAYMENTS: Final = 100_000
+FEWER_PAYMENTS: Final = 10_000
 MEMORY: Final = "memory"
+RECONCILE: Final = "reconcile"
 
 
 @frozen
@@ -55,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for. 0 when every answer was right, whether or not the targets were met."""
     asked = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that whatever was started is ended
-    operations = [Operation(name) for name in asked.only if name != MEMORY] or list(Operation)
+    named = [Operation(name) for name in asked.only if name not in (MEMORY, RECONCILE)]
+    operations = named or list(Operation)
     plan = cells(
         operations=operations,
         databases=[Database(name) for name in asked.database],
@@ -64,8 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         delays_ms=asked.delay,
         only_with_targets=asked.quick,
     )
-    if asked.only == [MEMORY]:
+    if asked.only and not named:
         plan = []
+    payments = 0
+    if asked.payments is not None or RECONCILE in asked.only:
+        payments = asked.payments or PAYMENTS
+    elif not asked.only and not asked.profile:
+        payments = FEWER_PAYMENTS
     requests = 0
     if asked.memory is not None or MEMORY in asked.only:
         requests = asked.memory or REQUESTS_FOR_MEMORY
@@ -78,20 +87,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if postgres is None:
             plan = [cell for cell in plan if cell.database is not Database.POSTGRES]
         databases = _Databases(folder, postgres)
+        there = [database for database in map(Database, asked.database) if postgres or database is Database.SQLITE]
         if asked.profile:
             for database in sorted({cell.database for cell in plan}):
                 with databases.fresh(database) as (address, place):
                     profile_app.run(address, place, operations)
+            for database in there if payments else ():
+                with databases.fresh(database) as (address, place):
+                    profile_app.run_reconciler(address, place, asked.payments or FEWER_PAYMENTS)
             return 0
         seconds = asked.seconds or (QUICK_SECONDS if asked.quick else SECONDS)
         results = report.Results(
             tuple(_measure(plan, databases, seconds, asked.repeat, Patience(asked.patience))),
+            tuple(_reconcile(there, databases, payments, asked.repeat) if payments else ()),
             _memory(databases, requests) if requests else None,
         )
     print(report.summary(results))
     kept = report.write(results, asked.name)
     print(f"kept as bench/results/{kept.name}")
-    return 1 if any(one.errors for one in results.measured) else 0
+    return 1 if results.errors else 0
 
 
 def _measure(
@@ -119,6 +133,19 @@ def _measure(
         if repeat > 1:
             print(report.row(middle))
         yield middle
+
+
+def _reconcile(there: list[Database], databases: _Databases, payments: int, repeat: int) -> Iterator[Reconciled]:
+    """The reconciler over so many due payments: each kind of answer, `repeat` times, the kinds in turns."""
+    print(f"reconciling: {payments} payments\n{report.reconciled_heads()}")
+    for database in there:
+        runs: dict[Answers, list[Reconciled]] = {answers: [] for answers in Answers}
+        for _ in range(repeat):
+            for answers, several in runs.items():
+                with databases.fresh(database) as (address, folder):
+                    several.append(reconcile.measure(database, address, folder, payments=payments, answers=answers))
+                print(report.reconciled_row(several[-1]), flush=True)
+        yield from (report.median_reconciled(several) for several in runs.values())
 
 
 def _memory(databases: _Databases, requests: int) -> report.Memory:
@@ -151,11 +178,14 @@ def _postgres(stack: ExitStack) -> PostgresServer | None:
         return None
 
 
+_PARTS: Final = "initiate,callback,repeat,read,reconcile,memory"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, epilog="bench/README.md explains.")
     add = parser.add_argument
     add("--quick", action="store_true", help=f"only what has a target, {QUICK_SECONDS:g} s each")
-    add("--only", type=_words(*Operation, MEMORY), default=[], help="initiate,callback,repeat,read,memory")
+    add("--only", type=_words(*Operation, RECONCILE, MEMORY), default=[], help=_PARTS)
     add("--database", type=_words(*Database), default=list(Database), help="sqlite,postgres")
     add("--workers", type=_numbers(1, 8), default=[1, 2], help="worker processes (1,2)")
     add("--connections", type=_numbers(1, 512), default=[1, 32, 128], help="connections (1,32,128)")
@@ -164,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeat", type=int, choices=range(1, 10), default=1, help="runs; the medians count")
     add("--patience", type=float, default=0.0, metavar="SECONDS", help="wait so long in all for a quiet machine (0)")
     add("--memory", type=int, nargs="?", const=REQUESTS_FOR_MEMORY, metavar="REQUESTS", help="measure memory longer")
+    add("--payments", type=int, metavar="MANY", help=f"due payments for the reconciler ({PAYMENTS})")
     add("--profile", action="store_true", help="show where the time goes, instead of how much it is")
     add("--name", type=_name, default="latest", help="results/NAME.json (latest)")
     return parser

@@ -1,10 +1,11 @@
 """A Khalti that costs next to nothing: initiate and look-up, every payment completed. For measuring only.
 
 It shares no code with the service, keeps connections, gives each payment a pidx of its own and remembers its amount.
-It checks nothing, so it is no stand-in to test against: that is `sewapay simulate khalti`.
+A pidx that it did not give itself tells its own answer: `O` (open) or `C` (completed), nine digits of amount, and a
+number. It checks nothing, so it is no stand-in to test against: that is `sewapay simulate khalti`.
 
 Prints its port as the first line of stdout. A number on its stdin is the time that it takes from then on, in
-milliseconds; it ends when stdin closes, so it never outlives the benchmark.
+milliseconds; `?` asks how many look-ups it has answered. It ends when stdin closes, so it never outlives the benchmark.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ NEPAL: Final = timezone(timedelta(hours=5, minutes=45))
 LINK_SECONDS: Final = 1800
 PIDX_LENGTH: Final = 22
 MOST_BYTES: Final = 64 * 1024
+HOW_MANY: Final = b"?"
 
 
 class Asked(msgspec.Struct):
@@ -37,6 +39,7 @@ class Ledger:
 
     def __init__(self, port: int) -> None:
         self.delay_seconds = 0.0
+        self.look_ups = 0
         self._port = port
         self._amounts: dict[str, int] = {}
         self._numbers = count(1)
@@ -66,9 +69,18 @@ class Ledger:
         )
 
     def _look_up(self, pidx: str) -> bytes:
+        self.look_ups += 1
         amount = self._amounts.get(pidx)
+        if amount is None and pidx[:1] in ("O", "C"):
+            amount = int(pidx[1:10])
         if amount is None:
             return _http(404, '{"detail":"Not found.","error_key":"validation_error"}')
+        if pidx[0] == "O":
+            return _http(
+                200,
+                f'{{"pidx":"{pidx}","total_amount":{amount},"status":"Initiated",'
+                f'"transaction_id":null,"fee":0,"refunded":false}}',
+            )
         return _http(
             200,
             f'{{"pidx":"{pidx}","total_amount":{amount},"status":"Completed",'
@@ -140,17 +152,20 @@ async def serve() -> None:
     ledger = Ledger(port)
     over = asyncio.Event()
 
-    def told() -> None:
+    def asked() -> None:
         words = os.read(0, 4096).split()
         if not words:
             over.set()
             return
-        ledger.delay_seconds = int(words[-1]) / 1000
-        sys.stdout.write(f"{int(words[-1])}\n")
+        told = ledger.look_ups
+        if words[-1] != HOW_MANY:
+            told = int(words[-1])
+            ledger.delay_seconds = told / 1000
+        sys.stdout.write(f"{told}\n")
         sys.stdout.flush()
 
     server = await loop.create_server(lambda: Connection(ledger, loop), sock=listener)
-    loop.add_reader(0, told)
+    loop.add_reader(0, asked)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     await over.wait()

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -20,6 +20,7 @@ from attrs import define, field
 from bench.load import Job, Outcome, Ready, read_message, write_message
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+PROGRAM: Final = str(Path(sys.executable).with_name("sewapay"))
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 40.0
 LOOK_SECONDS: Final = 0.5
@@ -69,6 +70,11 @@ def _environment() -> dict[str, str]:
     } | {"PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))}
 
 
+def khalti_settings(port: int) -> dict[str, str]:
+    """The variables that lead the service to the fast Khalti on this port."""
+    return {"KHALTI_SECRET_KEY": KHALTI_KEY, "KHALTI_BASE_URL": f"http://127.0.0.1:{port}/api/v2"}
+
+
 def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
     """Ask it to end, and its children with it; insist when it does not."""
     if process.poll() is not None:
@@ -104,6 +110,14 @@ class Khalti:
         stdin.flush()
         if int(stdout.readline()) != milliseconds:
             raise RuntimeError("the fast Khalti did not take its new time")
+
+    @property
+    def look_ups(self) -> int:
+        """How many look-ups it has answered so far."""
+        stdin, stdout = _stream(self.process.stdin), _stream(self.process.stdout)
+        stdin.write(b"?\n")
+        stdin.flush()
+        return int(stdout.readline())
 
     @property
     def cpu(self) -> float:
@@ -206,14 +220,12 @@ def service(database_url: str, khalti: Khalti, *, workers: int, folder: Path) ->
                 "SEWAPAY_DATABASE_URL": database_url,
                 "SEWAPAY_JWT_SECRET": JWT_SECRET,
                 "SEWAPAY_PUBLIC_URL": f"http://127.0.0.1:{port}",
-                "KHALTI_SECRET_KEY": KHALTI_KEY,
-                "KHALTI_BASE_URL": f"http://127.0.0.1:{khalti.port}/api/v2",
+                **khalti_settings(khalti.port),
             }
-            program = str(Path(sys.executable).with_name("sewapay"))
-            command = [program, "serve", "--port", str(port), "--workers", str(workers)]
+            command = [PROGRAM, "serve", "--port", str(port), "--workers", str(workers)]
             log = folder / f"service-{port}.log"
             with log.open("wb") as output:
-                migrate = [program, "migrate"]  # as in production, by a process of its own
+                migrate = [PROGRAM, "migrate"]  # as in production, by a process of its own
                 subprocess.run(migrate, env=environment, cwd=folder, stdout=output, stderr=output, timeout=60)
                 process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
             started = Service(process, port, workers)
@@ -225,6 +237,32 @@ def service(database_url: str, khalti: Khalti, *, workers: int, folder: Path) ->
         yield started
     finally:
         if process is not None:
+            _end(process, STOP_SECONDS)
+
+
+def worker_settings(database_url: str, khalti: Khalti) -> dict[str, str]:
+    """The environment of a reconciler that no budget holds up."""
+    return _environment() | {
+        "SEWAPAY_ENV": "test",
+        "SEWAPAY_DATABASE_URL": database_url,
+        "SEWAPAY_LOOKUPS_PER_MINUTE": "1000000",
+        **khalti_settings(khalti.port),
+    }
+
+
+def migrate(settings: dict[str, str], folder: Path) -> None:
+    """Make the tables. Raises `CalledProcessError`."""
+    subprocess.run([PROGRAM, "migrate"], env=settings, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+
+@contextmanager
+def program(command: Sequence[str], settings: dict[str, str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A running program that ends by itself. What it says goes to this file, what it logs to one beside it."""
+    with output.open("wb") as said, output.with_suffix(".log").open("wb") as log:
+        process = subprocess.Popen(list(command), env=settings, cwd=output.parent, stdout=said, stderr=log)
+        try:
+            yield process
+        finally:
             _end(process, STOP_SECONDS)
 
 

@@ -7,7 +7,6 @@ seen here, and uvicorn is not either (`python -m bench` measures both).
 """
 
 import asyncio
-import gc
 import math
 import signal
 import time
@@ -21,8 +20,9 @@ from typing import Any, Final, TypeVar
 import uvloop
 from litestar import Litestar
 
-from bench.plan import Operation
-from bench.processes import JWT_SECRET, KHALTI_KEY, Khalti, fast_khalti
+from bench.due import fill
+from bench.plan import Answers, Operation
+from bench.processes import JWT_SECRET, Khalti, fast_khalti, khalti_settings, migrate, worker_settings
 from bench.shop import Sale, check, register, request
 from sewapay.adapters.sql import sqlite
 from sewapay.adapters.sql.workers import Job, Runner
@@ -30,7 +30,8 @@ from sewapay.application.errors import StoreUnavailable
 from sewapay.entrypoints.asgi import create_app
 from sewapay.entrypoints.container import build_container
 from sewapay.entrypoints.logs import configure_logs
-from sewapay.entrypoints.serve import prepare_database
+from sewapay.entrypoints.serve import collect_rarely, prepare_database
+from sewapay.entrypoints.worker import Worker
 
 T = TypeVar("T")
 
@@ -106,23 +107,56 @@ def run(database_url: str, folder: Path, operations: Sequence[Operation]) -> Non
         setattr(sqlite, _THREADS, threads)
 
 
+def run_reconciler(database_url: str, folder: Path, payments: int) -> None:
+    """Print what dominates a look of the reconciler at a payment that stays open, and at one that is settled."""
+    threads = getattr(sqlite, _THREADS)
+    setattr(sqlite, _THREADS, _Inline)
+    try:
+        with fast_khalti() as khalti:
+            settings = worker_settings(database_url, khalti) | {"SEWAPAY_LOG_FILE": str(folder / "profile.log")}
+            migrate(settings, folder)
+            for place, answers in enumerate(Answers):
+                uvloop.run(_profile_reconciler(settings, place * payments + 1, payments, answers))
+    finally:
+        setattr(sqlite, _THREADS, threads)
+
+
+async def _profile_reconciler(settings: dict[str, str], first: int, payments: int, answers: Answers) -> None:
+    database_url = settings["SEWAPAY_DATABASE_URL"]
+    container = build_container(settings)
+    configure_logs(container.settings().log_file)
+    await fill(database_url, first, payments, answers)
+    collect_rarely()
+    store = container.store()
+    await store.open()
+    looks = Looks()
+    began = time.process_time()
+    try:
+        with looks.looking():
+            done = await Worker(container).until_nothing_is_due()
+    finally:
+        await container.http_client().aclose()
+        await store.close()
+    if done.asked != payments or done.broken:
+        raise RuntimeError(f"{done.asked} of {payments} payments were asked about")
+    milliseconds = (time.process_time() - began) / payments * 1000
+    _print(f"reconcile, {answers}, {database_url.partition(':')[0]}", looks, milliseconds)
+
+
 async def _profile(database_url: str, folder: Path, operations: Sequence[Operation], khalti: Khalti) -> None:
     environ = {
         "SEWAPAY_ENV": "test",
         "SEWAPAY_DATABASE_URL": database_url,
         "SEWAPAY_JWT_SECRET": JWT_SECRET,
         "SEWAPAY_LOG_FILE": str(folder / "profile.log"),
-        "KHALTI_SECRET_KEY": KHALTI_KEY,
-        "KHALTI_BASE_URL": f"http://127.0.0.1:{khalti.port}/api/v2",
+        **khalti_settings(khalti.port),
     }
     container = build_container(environ)
     settings = container.settings()
     configure_logs(settings.log_file)
     await asyncio.to_thread(prepare_database, settings)
     app = create_app(container)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    collect_rarely()
     many = max(REQUESTS.values()) + WARM_UP
     sales = await register(database_url, 1, many)
     async with app.lifespan():

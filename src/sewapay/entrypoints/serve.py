@@ -15,7 +15,7 @@ from sewapay.entrypoints.container import Container, build_container
 from sewapay.entrypoints.logs import configure_logs, require_writable
 from sewapay.entrypoints.settings import Settings, environment
 
-__all__ = ["application", "prepare_database", "require_free", "run"]
+__all__ = ["application", "collect_rarely", "prepare_database", "require_free", "run"]
 
 WITHOUT_WORKER = "SEWAPAY_WITHOUT_WORKER"
 
@@ -29,10 +29,15 @@ def application() -> Litestar:
     container = build_container(environ)
     configure_logs(container.settings().log_file)
     app = create_app(container, with_worker=environ.get(WITHOUT_WORKER) is None)
+    collect_rarely()
+    return app
+
+
+def collect_rarely() -> None:
+    """Leave alone what was made to last, and look through young objects less often than Python would."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS_BEFORE_COLLECTION, 20, 50)
-    return app
 
 
 def prepare_database(settings: Settings) -> None:
