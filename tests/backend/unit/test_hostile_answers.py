@@ -146,8 +146,7 @@ def by_hand() -> Iterator[Answer]:
         ("status", (*NO_TEXTS, *OTHER_WORDS)),
         ("refunded", NO_TRUTHS),
     ):
-        yield from (answer(written(PAID | {name: value})) for value in wrong)
-        yield answer(written({key: value for key, value in PAID.items() if key != name or key == "refunded"} | {name: []}))
+        yield from (answer(written({**PAID, name: value})) for value in wrong)
     for name in ("total_amount", "pidx", "transaction_id", "status"):
         yield answer(written({key: value for key, value in PAID.items() if key != name}))
     yield from (answer(written(PAID), content_type=kind) for kind in KINDS)
@@ -205,8 +204,9 @@ def says_opened(answered: Answer) -> bool:
     url, pidx = fields.get("payment_url"), fields.get("pidx")
     if not isinstance(url, str) or not isinstance(pidx, str) or not 200 <= answered.status <= 299:
         return False
-    host = url.removeprefix("https://").partition("/")[0].partition("?")[0]
-    return url.startswith("https://") and (f".{host}".endswith(".khalti.com")) and not set("@\\ \t\n") & set(url)
+    scheme, _, rest = url.lower().partition("://")
+    host = rest.partition("/")[0].partition("?")[0]
+    return scheme == "https" and f".{host}".endswith(".khalti.com") and not set("@\\ \t\n") & set(url)
 
 
 def says_given_back(answered: Answer) -> bool:
@@ -270,8 +270,9 @@ def test_no_answer_made_by_hand_is_a_success(number: int) -> None:
 def test_no_spoilt_body_is_a_link_or_a_refund(number: int) -> None:
     spoil = SPOILT[number]
 
-    assert not opened(answer(spoil(written(LINK))))
-    assert not given_back(answer(spoil(written(YES)))) or says_given_back(answer(spoil(written(YES))))
+    for honest, is_taken, may_be in ((LINK, opened, says_opened), (YES, given_back, says_given_back)):
+        spoilt = answer(spoil(written(honest)))
+        assert not is_taken(spoilt) or may_be(spoilt)
 
 
 def generated(honest: Mapping[str, object], seed: int) -> Iterator[Answer]:

@@ -117,6 +117,8 @@ def _require_known_and_single(request: Request[Any, Any, Any]) -> None:
     query = request.scope["query_string"]
     if len(query) > LONGEST_QUERY:
         raise InvalidFields(f"a query has at most {LONGEST_QUERY} bytes")
+    if not query.isascii():
+        raise InvalidFields("a query is written in ASCII, other letters as %E0%A4 and so on")
     if query.count(b"&") >= MOST_PAIRS:
         raise InvalidFields(f"a query has at most {MOST_PAIRS} values")
     parameters = request.route_handler.parsed_fn_signature.parameters.items()
