@@ -611,8 +611,9 @@ async def test_what_happened_is_never_changed_and_never_removed(store: SqliteSto
             "INSERT INTO observations (payment_id, at, reported, said) VALUES ('p', ?, 'pending', 'Pending')", (noon,)
         )
         other.execute(
-            "INSERT INTO ledger_entries (payment_id, payment_version, posting, booking_id, at, why, account, paisa) "
-            "VALUES ('p', 1, 1, 1, ?, 'payment', 'refunds', 5)",
+            "INSERT INTO ledger_entries "
+            "(payment_id, payment_version, posting, place, booking_id, at, why, account, paisa) "
+            "VALUES ('p', 1, 1, 1, 1, ?, 'payment', 'refunds', 5)",
             (noon,),
         )
 

@@ -236,15 +236,16 @@ def rows_of_postings(payment: Payment) -> list[Values]:
         {
             "payment_id": str(posting.payment_id),
             "payment_version": payment.version + 1,
-            "posting": place,
+            "posting": number,
+            "place": place,
             "booking_id": int(posting.booking_id),
             "at": posting.at,
             "why": posting.why,
             "account": entry.account.value,
             "paisa": entry.paisa,
         }
-        for place, posting in enumerate(payment.postings, 1)
-        for entry in posting.entries
+        for number, posting in enumerate(payment.postings, 1)
+        for place, entry in enumerate(posting.entries, 1)
     ]
 
 

@@ -273,9 +273,9 @@ SAVE_REFUND: Final = Prepared(
 ENTRIES: Final = Prepared(
     select(ledger_entries)
     .where(ledger_entries.c.payment_id == bindparam("payment_id"))
-    .order_by(ledger_entries.c.payment_version, ledger_entries.c.posting, ledger_entries.c.id)
+    .order_by(ledger_entries.c.payment_version, ledger_entries.c.posting, ledger_entries.c.place)
 )
-ADD_ENTRY: Final = Prepared(_insert(ledger_entries, besides=["id"]))
+ADD_ENTRY: Final = Prepared(_insert(ledger_entries))
 
 # -- events and evidence -----------------------------------------------------------------------------------------------
 

@@ -81,7 +81,7 @@ class UtcTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("a stored time has a zone")
-        utc = value.astimezone(UTC)
+        utc = value if value.tzinfo is UTC else value.astimezone(UTC)
         return utc.isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
@@ -222,20 +222,21 @@ refunds: Final = Table(
 _IS_OPEN: Final = refunds.c.status.in_([RefundStatus.SUBMITTED.value, RefundStatus.UNKNOWN.value])
 Index("uq_refunds_open_of_payment", refunds.c.payment_id, unique=True, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
 
-# A posting is what one change of a payment (its version) meant for the ledger: its entries, in their place.
+# A posting is what one change of a payment (its version) meant for the ledger: its entries, each in its place.
 ledger_entries: Final = Table(
     "ledger_entries",
     metadata,
-    Column("id", _RowNumber, primary_key=True),
     Column("payment_id", Text, nullable=False),
-    Column("payment_version", BigInteger, nullable=False),
-    Column("posting", Integer, nullable=False),
+    Column("payment_version", BigInteger, autoincrement=False, nullable=False),
+    Column("posting", Integer, autoincrement=False, nullable=False),
+    Column("place", Integer, autoincrement=False, nullable=False),
     Column("booking_id", BigInteger, nullable=False),
     Column("at", UtcTime, nullable=False),
     Column("why", Text, nullable=False),
     Column("account", Text, CheckConstraint(_one_of("account", Account), name="account"), nullable=False),
     Column("paisa", BigInteger, CheckConstraint("paisa <> 0", name="paisa"), nullable=False),
-    UniqueConstraint("payment_id", "payment_version", "posting", "account"),
+    PrimaryKeyConstraint("payment_id", "payment_version", "posting", "place"),
+    sqlite_with_rowid=False,
 )
 
 events: Final = Table(

@@ -27,13 +27,13 @@ OPENING_POSTINGS = """
             COALESCE(fee, 0) AS kept, COALESCE(amount_refunded, 0) AS back
         FROM payments WHERE amount_paid IS NOT NULL
     )
-    INSERT INTO ledger_entries (payment_id, payment_version, posting, booking_id, at, why, account, paisa)
-    SELECT id, version, 1, booking_id, at, 'payment', account, paisa FROM (
+    INSERT INTO ledger_entries (payment_id, payment_version, posting, place, booking_id, at, why, account, paisa)
+    SELECT id, version, 1, place, booking_id, at, 'payment', account, paisa FROM (
         SELECT *, 1 AS place, 'customer_funds' AS account, -came AS paisa FROM money
         UNION ALL SELECT *, 2, 'merchant_receivable', came - kept - back FROM money
         UNION ALL SELECT *, 3, 'gateway_fee', kept FROM money
         UNION ALL SELECT *, 4, 'refunds', back FROM money
-    ) AS entries WHERE paisa <> 0 ORDER BY at, id, place
+    ) AS entries WHERE paisa <> 0
 """
 
 
@@ -138,25 +138,22 @@ def _create_refunds() -> None:
 def _create_ledger() -> None:
     op.create_table(
         "ledger_entries",
-        sa.Column("id", row_number, nullable=False),
         sa.Column("payment_id", sa.Text(), nullable=False),
-        sa.Column("payment_version", sa.BigInteger(), nullable=False),
-        sa.Column("posting", sa.Integer(), nullable=False),
+        sa.Column("payment_version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("posting", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("booking_id", sa.BigInteger(), nullable=False),
         sa.Column("at", utc_time, nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("paisa", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_ledger_entries"),
-        sa.UniqueConstraint(
-            *("payment_id", "payment_version", "posting", "account"),
-            name="uq_ledger_entries_payment_id_payment_version_posting_account",
-        ),
+        sa.PrimaryKeyConstraint("payment_id", "payment_version", "posting", "place", name="pk_ledger_entries"),
         sa.CheckConstraint(
             "account IN ('customer_funds', 'merchant_receivable', 'gateway_fee', 'refunds')",
             name=op.f("ck_ledger_entries_account"),
         ),
         sa.CheckConstraint("paisa <> 0", name=op.f("ck_ledger_entries_paisa")),
+        sqlite_with_rowid=False,
     )
     op.execute(OPENING_POSTINGS)
     _refuse_changes("ledger_entries")
