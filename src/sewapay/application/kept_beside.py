@@ -29,11 +29,17 @@ class Refunds(RefundsView, Protocol):
     """Refunds, inside a transaction, under the lock of their booking."""
 
     def add(self, refund: Refund) -> Refund:
-        """Store a new refund with its events. Returns it as stored, at version 1."""
+        """Store a new refund with its events. Returns it as stored, at version 1.
+
+        Raises `RefundInProgress` beside another refund of the payment whose outcome is not known.
+        """
         ...
 
     def save(self, refund: Refund) -> Refund:
-        """Store a change with its events, provided that the stored version is still `refund.version`."""
+        """Store a change with its events, provided that the stored version is still `refund.version`.
+
+        Returns it at the next version. Another version in the store makes the store run the whole transaction again.
+        """
         ...
 
 
@@ -63,7 +69,7 @@ class Answers(Protocol):
     def find(self, name: KeyName) -> KeptAnswer | None:
         """What is kept under this key, finished or not; locked until the transaction ends.
 
-        Of two transactions that find nothing and then keep something, the second is run again and finds it.
+        Of two transactions that look for the same key at once, the second sees what the first kept.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What the use cases need from storage, in our words: one contract, kept by every store.
+"""What the use cases need from storage, in our words: one contract, kept by every store (`kept_beside.py`: the rest).
 
 `transact` and `read` run plain functions, which cannot await: no gateway call can ever sit inside a transaction, and
 a store may run a function again when facts changed underneath.
@@ -205,7 +205,8 @@ class Events(EventsView, Protocol):
         """Events of all bookings, oldest first, after the page's cursor, and the cursor after the last of them.
 
         A booking's events come in their order; none is ever passed over, however transactions overlap. The cursor is
-        None only when there is nothing at all yet. Raises `InvalidCursor`.
+        None only when there is nothing at all yet. Raises `InvalidCursor`, also for a place beyond the end, as a cursor
+        from before a restored backup is.
         """
         ...
 

@@ -68,7 +68,7 @@ async def _demo(*, once: bool) -> int:
         container = build_container(environ)
         configure_logs(container.settings().log_file, level=logging.INFO)
         migrate(environ["SEWAPAY_DATABASE_URL"])
-        async with _serving(create_stand_in(), khalti), _serving(create_app(container), ours):
+        async with _serving(create_stand_in(), khalti), _serving(create_app(container, with_worker=True), ours):
             say(f"Khalti's stand-in   {khalti_url}   (no real money)")
             say(f"sewapay             {our_url}   (SQLite, in a temporary folder)")
             say("")
@@ -102,7 +102,8 @@ async def _wait_for_a_person(api: httpx.AsyncClient) -> int:
     say("")
     say(f"    {booking['checkout_url']}")
     say("")
-    say("At the stand-in: wallet 9800000001, MPIN 1111, OTP 987654. Stop the demo with Ctrl-C.")
+    say("At the stand-in: wallet 9800000001, MPIN 1111, OTP 987654. Or pay, close the tab, and wait for a minute: the")
+    say("booking is confirmed all the same. Stop the demo with Ctrl-C.")
     was = booking["status"]
     while not stopped.is_set():
         with contextlib.suppress(TimeoutError):
