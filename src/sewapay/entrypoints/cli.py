@@ -11,9 +11,11 @@ import click
 from sewapay.adapters.sql.migrations import migrate as migrate_database
 from sewapay.adapters.web.auth import issue_token
 from sewapay.application.access import Scope
+from sewapay.application.audit import UnreadableStatement
 from sewapay.application.ports import RefundKind
-from sewapay.domain.errors import SewapayError
-from sewapay.domain.identifiers import CustomerId
+from sewapay.application.reconcile_payments import Reconciled
+from sewapay.domain.errors import InvalidIdentifier, SewapayError
+from sewapay.domain.identifiers import CustomerId, PaymentId
 from sewapay.entrypoints.container import Container, build_container
 from sewapay.entrypoints.logs import require_writable
 from sewapay.entrypoints.settings import environment
@@ -47,6 +49,13 @@ def _printable(_context: click.Context, _parameter: click.Parameter, text: str) 
     if not text.strip() or not text.isprintable():
         raise click.BadParameter("use printable text")
     return text
+
+
+def _payment_id(_context: click.Context, _parameter: click.Parameter, text: str | None) -> PaymentId | None:
+    try:
+        return None if text is None else PaymentId(text)
+    except InvalidIdentifier as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _example(text: str) -> str:
@@ -96,12 +105,61 @@ def worker(once: bool) -> None:
 
     done = reconciler.run(environment(), once=once)
     if done is not None:
-        click.echo(
-            f"{done.claimed} payments were due: {done.asked} asked about, {done.changed} changed, {done.silent} without"
-            f" an answer, {done.skipped} left for later, {len(done.poisoned) + len(done.broken)} put aside by an error."
-        )
-        if done.poisoned or done.broken:
-            sys.exit(1)
+        _tell(done)
+
+
+def _tell(done: Reconciled) -> None:
+    """What a run of the reconciler did; the exit code is 1 when something broke in it."""
+    click.echo(
+        f"{done.claimed} payments were due: {done.asked} asked about, {done.changed} changed, {done.silent} without"
+        f" an answer, {done.skipped} left for later, {len(done.poisoned) + len(done.broken)} put aside by an error."
+    )
+    if done.poisoned or done.broken:
+        sys.exit(1)
+
+
+@main.command(epilog=_example("sewapay reconcile --payment 0e4b6f0e-6d0c-4b0e-9d65-8f5e5b1c2a77 --explain"))
+@click.option("--payment", "payment_id", default=None, callback=_payment_id, help="Ask about this payment, due or not.")
+@click.option("--explain", "is_explained", is_flag=True, help="Tell its whole story, and what you can do.")
+def reconcile(payment_id: PaymentId | None, is_explained: bool) -> None:
+    """Ask the gateways about all payments that are due, or about one, and record what they say.
+
+    A payment is explained from what is stored when its gateway does not answer.
+    """
+    from sewapay.entrypoints import reconcile as one
+    from sewapay.entrypoints import worker as reconciler
+
+    if payment_id is None:
+        if is_explained:
+            raise click.UsageError("--explain tells about one payment: name it with --payment")
+        done = reconciler.run(environment(), once=True)
+        if done is not None:
+            _tell(done)
+        return
+    container = _container()
+    looked = one.look(container, payment_id)
+    if is_explained:
+        click.echo("\n".join(looked.explained(container)))
+        return
+    click.echo(looked.line())
+    if looked.asked.silence is not None:
+        click.echo(f"sewapay: the gateway gave no usable answer: {looked.asked.silence}", err=True)
+        sys.exit(1)
+
+
+@main.command(epilog=_example("sewapay audit --ledger http://127.0.0.1:8901/_sim/payments"))
+@click.option("--ledger", default=None, help="Compare with a gateway's statement as well: an address or a file (JSON).")
+def audit(ledger: str | None) -> None:
+    """Check the promises about money on the database; exit code 1 when one is broken. Changes nothing."""
+    from sewapay.entrypoints.audit import audit as audit_all
+
+    try:
+        audited = audit_all(_container(), ledger)
+    except UnreadableStatement as unreadable:
+        raise click.BadParameter(str(unreadable), param_hint="--ledger") from None
+    click.echo("\n".join(audited.lines()))
+    if not audited.is_in_order:
+        sys.exit(1)
 
 
 @main.command(epilog=_example("sewapay migrate"))

@@ -198,8 +198,8 @@ def _at_rest(case: Case, payment: Row) -> Iterator[Finding]:
         yield about("I11", payment, f"whether {rupees(payment['amount_reserved'])} was given back is still open")
     if payment["next_check_at"] is not None and payment["next_check_at"] <= case.now:
         yield about("I11", payment, "it is due to be looked at, and was not")
-    if payment["leased_until"] is not None:
-        yield about("I11", payment, "somebody still holds it, or died while holding it")
+    if payment["leased_until"] is not None and payment["leased_until"] > case.now.timestamp() * 1000:
+        yield about("I11", payment, "somebody still holds it")
 
 
 def _is_unfinished(payment: Row) -> bool:
