@@ -1,19 +1,20 @@
 """`sewapay audit` and `sewapay reconcile` on a real file, beside Khalti's stand-in."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import httpx
 import pytest
-from attrs import define, field
+from attrs import define, field, frozen
+from click.testing import CliRunner
 
 from sewapay.adapters.khalti.simulator import Simulator, create_app
 from sewapay.adapters.sql.migrations import migrate
@@ -26,6 +27,7 @@ from sewapay.domain.booking import Customer
 from sewapay.domain.identifiers import CustomerId, GatewayName
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment
+from sewapay.entrypoints.cli import main
 from sewapay.entrypoints.container import build_container
 from tests.servers import run_in_thread
 
@@ -34,6 +36,15 @@ PROGRAM: Final = (sys.executable, "-c", "from sewapay.entrypoints.cli import mai
 OURS: Final = ("SEWAPAY_", "KHALTI_", "FAKE_")
 SHOP: Final = Principal(role=Role.SERVICE, id="0123456789abcdef", scopes=frozenset(Scope))
 SITA: Final = Customer(id=CustomerId("42"))
+
+
+@frozen
+class Done:
+    """What came of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @define
@@ -58,22 +69,32 @@ class Small:
     def ledger(self) -> str:
         return f"{self.khalti}/_sim/payments"
 
-    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **variables: str) -> Done:
         """One command, with this shop's variables and none of the machine's."""
+        nothing = {name: None for name in os.environ if name.startswith(OURS)}
+        with contextlib.chdir(self.folder):
+            ran = CliRunner().invoke(main, arguments, env={**nothing, **self.environ, **variables})
+        if ran.exception is not None and not isinstance(ran.exception, SystemExit):
+            raise ran.exception
+        return Done(ran.exit_code, ran.stdout, ran.stderr)
+
+    def run_alone(self, *arguments: str) -> Done:
+        """The same in a process of its own."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        return subprocess.run(
+        ran = subprocess.run(
             [*PROGRAM, *arguments],
             cwd=self.folder,
-            env=inherited | {"PYTHONPATH": str(ROOT / "src")} | self.environ | variables,
+            env=inherited | {"PYTHONPATH": str(ROOT / "src")} | self.environ,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
+        return Done(ran.returncode, ran.stdout, ran.stderr)
 
     def execute(self, statement: str, *values: object) -> None:
         """Plain SQL, whatever triggers would say."""
-        with closing(sqlite3.connect(self.folder / "sewapay.db")) as connection:
+        with contextlib.closing(sqlite3.connect(self.folder / "sewapay.db")) as connection:
             for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
                 connection.execute(f"DROP TRIGGER {trigger}")
             connection.execute(statement, values)
@@ -140,7 +161,7 @@ def small(tmp_path: Path) -> Iterator[Small]:
         yield small
 
 
-def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
+def lines(done: Done) -> list[str]:
     return done.stdout.splitlines()
 
 
@@ -154,7 +175,7 @@ def test_an_audit_says_what_it_read_and_checked_and_that_all_is_in_order(small: 
 
 
 def test_an_audit_beside_the_gateways_books_finds_nothing_where_both_agree(small: Small) -> None:
-    done = small.run("audit", "--ledger", small.ledger)
+    done = small.run_alone("audit", "--ledger", small.ledger)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert lines(done)[2] == "Compared with 9 payments of the statement (khalti, sandbox)."
@@ -234,7 +255,7 @@ def test_an_audit_of_a_database_that_is_not_there_says_so(tmp_path: Path) -> Non
 
 def test_an_audit_changes_nothing(small: Small) -> None:
     def dump() -> list[str]:
-        with closing(sqlite3.connect(small.folder / "sewapay.db")) as connection:
+        with contextlib.closing(sqlite3.connect(small.folder / "sewapay.db")) as connection:
             return list(connection.iterdump())
 
     before = dump()
@@ -248,7 +269,7 @@ def test_reconciling_settles_what_is_due(small: Small) -> None:
     small.simulator.pay(str(small.payments["open"].gateway_reference))
     small.execute("UPDATE payments SET next_check_at = created_at WHERE id = ?", small.id("open"))
 
-    done = small.run("reconcile")
+    done = small.run_alone("reconcile")
 
     assert done.returncode == 0
     assert done.stdout.startswith("1 payments were due: 1 asked about, 1 changed, 0 without an answer, ")
