@@ -470,7 +470,7 @@ def a_payment_is_due_and_nobody_looked(it: Mutable) -> None:
 
 @plant("I11", when="all is quiet")
 def a_lease_was_never_given_back(it: Mutable) -> None:
-    it.payment("paid")["leased_until"] = 1
+    it.payment("paid")["leased_until"] = int((it.now + HOUR).timestamp() * 1000)
 
 
 @plant("I11", when="all is quiet")
@@ -768,6 +768,22 @@ def test_surplus_money_that_a_policy_keeps_is_no_violation(at_work: BusyShop) ->
 
     assert [finding.invariant for finding in strict] == ["I4"]
     assert lenient == []
+
+
+def test_a_lease_that_ended_holds_nobody_up(at_rest: BusyShop) -> None:
+    it = Mutable.of(at_rest)
+
+    it.payment("paid")["leased_until"] = int((it.now - HOUR).timestamp() * 1000)
+
+    assert it.audited(is_quiet=True) == []
+
+
+def test_a_refund_that_a_person_is_asked_about_may_have_happened(at_rest: BusyShop) -> None:
+    it = Mutable.of(at_rest)
+
+    it.at_gateway("refund_unknown", refunded_amount=60000, refunds=(Returned(amount=30000), Returned(amount=30000)))
+
+    assert it.audited(is_quiet=True) == []
 
 
 def test_a_row_that_cannot_be_read_hides_nothing_of_other_bookings(at_work: BusyShop) -> None:

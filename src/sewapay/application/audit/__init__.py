@@ -93,7 +93,9 @@ def audit_bookings(
     whole, findings = _readable(books)
     findings += _strays(whole)
     for book in Book.all_of(whole):
-        case = Case(book=book, truth=truth, now=now, is_quiet=is_quiet, honours_surplus=honours_surplus)
+        case = Case(
+            book=book, truth=truth, now=now, time=books.time, is_quiet=is_quiet, honours_surplus=honours_surplus
+        )
         findings += [*money(case), *lifecycle(case), *bookkeeping(book)]
     findings += answers(whole.answers, _known(books), books.time)
     return findings

@@ -63,11 +63,18 @@ def _links(case: Case) -> Iterator[Finding]:
         if payment["status"] == "open"
         and payment["next_step"] is not None
         and (payment["expires_at"] is None or case.now < payment["expires_at"])
+        and not _was_given_up(case.book, payment)
     )
     for (gateway, _), links in live.items():
         if links > 1:
             text = f"it has {links} live links at {gateway}: both could be paid"
             yield Finding(invariant="I4", subject=f"booking {booking['id']}", text=text)
+
+
+def _was_given_up(book: Book, payment: Row) -> bool:
+    """Whether its link came when nobody waited for it any more: it was stored, and not shown beside another one."""
+    kinds = [event["kind"] for event in book.events_of[payment["id"]]]
+    return "payment.outcome_unknown" in kinds[: kinds.index("payment.opened")] if "payment.opened" in kinds else False
 
 
 def _way(book: Book, payment: Row) -> Iterator[Finding]:

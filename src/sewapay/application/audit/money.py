@@ -20,13 +20,14 @@ _OPEN: Final = frozenset({"submitted", "unknown"})
 class Case:
     """One booking, and what it is judged by.
 
-    `is_quiet`: all faults are over, and everything that was due was done. `honours_surplus`: a second payment is kept
-    without anybody being asked.
+    `now` is the service's time, `time` the database's own. `is_quiet`: all faults are over, and everything that was due
+    was done. `honours_surplus`: a second payment is kept without anybody being asked.
     """
 
     book: Book
     truth: GatewayTruth | None
     now: datetime
+    time: datetime
     is_quiet: bool
     honours_surplus: bool
 
@@ -195,6 +196,8 @@ def _even(book: Book, payment: Row, line: Line) -> Iterator[Finding]:
     is_untold = 0 < unseen <= sum(line.returned_by(By.PANEL)) and book.refunds[payment["id"]]
     if line.status == "partially_refunded" and (back is None or is_untold):
         return  # no answer of the gateway says how much of a part went back in its own panel
+    if payment["review_reason"] == "refund_unknown" and 0 < unseen <= payment["amount_reserved"]:
+        return  # a person was asked whether this refund happened
     yield about("I1", payment, f"{rupees(back)} is recorded as given back, and {rupees(line.refunded_amount)} was")
 
 
