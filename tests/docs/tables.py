@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sewapay.application.access import POLICY, Operation
+from sewapay.application.audit import CHECKED
 from sewapay.domain.observation import Reported
 from sewapay.domain.transitions import MONEY, SOFT, TRANSITIONS, UNDECIDED, Decision, PaymentStatus
 
@@ -109,11 +110,17 @@ def policy_table() -> str:
     return "\n".join(lines)
 
 
+def audit_table() -> str:
+    """What `sewapay audit` checks."""
+    return "\n".join(["| | promise |", "|---|---|", *(f"| {name} | {promise} |" for name, promise in CHECKED.items())])
+
+
 DRAWN: Final[Mapping[tuple[str, str], Callable[[], str]]] = MappingProxyType(
     {
         ("docs/money-safety.md", "transition diagram"): transition_diagram,
         ("docs/money-safety.md", "transition table"): transition_table,
         ("docs/http-api.md", "who may"): policy_table,
+        ("docs/operate.md", "what an audit checks"): audit_table,
     }
 )
 
