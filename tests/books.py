@@ -18,7 +18,7 @@ from sewapay.adapters.sql.rows import (
     row_of_refund,
 )
 from sewapay.application.audit import Books, Finding, GatewayTruth, audit_invariants
-from sewapay.application.audit.truth import Line, Returned
+from sewapay.application.auditing.truth import Line, Returned
 from sewapay.domain.money import NOTHING
 from tests.busy_shop import BusyShop
 

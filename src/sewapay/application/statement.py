@@ -2,7 +2,7 @@
 
     for difference in differences(books, statement, now=now): ...
 
-The statement is the gateway's own account (`audit/truth.py`). What the reconciler is about to notice by itself is told
+The statement is the gateway's own account (`auditing/truth.py`). What the reconciler is about to notice by itself is told
 too, and marked as on its way.
 """
 
@@ -15,8 +15,8 @@ from typing import Final
 
 from attrs import frozen
 
-from sewapay.application.audit.books import MONEY, UNDECIDED, Books, Row, by, rupees
-from sewapay.application.audit.truth import By, GatewayTruth, Line
+from sewapay.application.auditing.books import MONEY, UNDECIDED, Books, Row, by, rupees
+from sewapay.application.auditing.truth import By, GatewayTruth, Line
 
 __all__ = ["Difference", "Kind", "differences", "of_payments", "of_statement"]
 

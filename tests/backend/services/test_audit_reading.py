@@ -16,7 +16,7 @@ from sewapay.adapters.sql.migrations import migrate
 from sewapay.adapters.sql.session import Prepared
 from sewapay.adapters.sql.store import build_store
 from sewapay.application.audit import Books, Finding, Twice, audit_bookings, not_ours, repeated
-from sewapay.application.audit.truth import GatewayTruth
+from sewapay.application.auditing.truth import GatewayTruth
 from sewapay.application.errors import StoreUnavailable, UnusableSetting
 from tests.books import truth_of
 from tests.busy_shop import BusyShop, a_busy_shop

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from attrs import evolve
 
-from sewapay.application.audit.truth import By, Line, Returned, UnreadableStatement, truth_from_simulator
+from sewapay.application.auditing.truth import By, Line, Returned, UnreadableStatement, truth_from_simulator
 from sewapay.application.statement import Difference, Kind, differences
 from tests.books import Mutable
 from tests.busy_shop import BusyShop, a_busy_shop
@@ -373,6 +373,8 @@ def found_in(it: Mutable) -> list[Difference]:
     return differences(it.books, it.truth, now=it.now)
 
 
+@pytest.mark.fault("F69")
+@pytest.mark.invariant("I30")
 @pytest.mark.parametrize(("kind", "change"), PLANTED, ids=[f"{kind}: {change.__name__}" for kind, change in PLANTED])
 def test_a_planted_difference_is_found(it: Mutable, kind: Kind, change: Plant) -> None:
     change(it)
@@ -387,6 +389,7 @@ def test_at_least_forty_differences_of_every_kind_are_planted() -> None:
     assert {kind for kind, _ in PLANTED} == set(Kind)
 
 
+@pytest.mark.invariant("I30")
 def test_nothing_differs_where_nothing_was_planted(it: Mutable) -> None:
     assert found_in(it) == []
 

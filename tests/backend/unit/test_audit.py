@@ -9,9 +9,9 @@ import pytest
 from attrs import evolve
 
 from sewapay.application.audit import CHECKED, Finding, audit_invariants, named_in
-from sewapay.application.audit.lifecycle import TOLD_BY
-from sewapay.application.audit.shapes import SHAPES, WORDS
-from sewapay.application.audit.truth import By, Line, Returned
+from sewapay.application.auditing.lifecycle import TOLD_BY
+from sewapay.application.auditing.shapes import SHAPES, WORDS
+from sewapay.application.auditing.truth import By, Line, Returned
 from sewapay.domain.booking import BookingStatus
 from sewapay.domain.events import EventKind
 from sewapay.domain.identifiers import Environment

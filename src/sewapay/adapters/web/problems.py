@@ -10,7 +10,7 @@ from typing import Final
 from sewapay.adapters.web import errors as web
 from sewapay.adapters.web.problem_kind import ProblemKind
 from sewapay.application import errors as application
-from sewapay.application.audit.truth import UnreadableStatement
+from sewapay.application.auditing.truth import UnreadableStatement
 from sewapay.domain import errors as domain
 from sewapay.domain.errors import SewapayError
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from sewapay.application.audit.books import Finding, Row
+from sewapay.application.auditing.books import Finding, Row
 from sewapay.domain.money import GREATEST_PAISA
 
 __all__ = ["SHAPES", "WORDS", "strange"]

@@ -6,8 +6,8 @@ from typing import Final
 
 from attrs import frozen
 
-from sewapay.application.audit.books import Books, Finding, Row, rupees
-from sewapay.application.audit.truth import GatewayTruth
+from sewapay.application.auditing.books import Books, Finding, Row, rupees
+from sewapay.application.auditing.truth import GatewayTruth
 
 __all__ = ["Twice", "not_ours", "repeated", "twice_in"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from sewapay.application.audit.books import Book, Finding, Row, about
+from sewapay.application.auditing.books import Book, Finding, Row, about
 
 __all__ = ["answers", "bookkeeping", "named_in"]
 

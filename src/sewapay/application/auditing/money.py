@@ -7,8 +7,8 @@ from typing import Final
 
 from attrs import frozen
 
-from sewapay.application.audit.books import MONEY, Book, Finding, Row, about, rupees
-from sewapay.application.audit.truth import By, GatewayTruth, Line
+from sewapay.application.auditing.books import MONEY, Book, Finding, Row, about, rupees
+from sewapay.application.auditing.truth import By, GatewayTruth, Line
 
 __all__ = ["Case", "money"]
 

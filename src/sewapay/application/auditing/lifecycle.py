@@ -7,8 +7,8 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
-from sewapay.application.audit.books import MONEY, UNDECIDED, Book, Finding, Row, about, rupees
-from sewapay.application.audit.money import Case
+from sewapay.application.auditing.books import MONEY, UNDECIDED, Book, Finding, Row, about, rupees
+from sewapay.application.auditing.money import Case
 
 __all__ = ["TOLD_BY", "lifecycle"]
 

@@ -11,13 +11,13 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from sewapay.application.audit.across import Twice, not_ours, repeated, twice_in
-from sewapay.application.audit.bookkeeping import answers, bookkeeping, named_in
-from sewapay.application.audit.books import Book, Books, Finding, Row
-from sewapay.application.audit.lifecycle import lifecycle
-from sewapay.application.audit.money import Case, money
-from sewapay.application.audit.shapes import strange
-from sewapay.application.audit.truth import GatewayTruth, UnreadableStatement, truth_from_simulator
+from sewapay.application.auditing.across import Twice, not_ours, repeated, twice_in
+from sewapay.application.auditing.bookkeeping import answers, bookkeeping, named_in
+from sewapay.application.auditing.books import Book, Books, Finding, Row
+from sewapay.application.auditing.lifecycle import lifecycle
+from sewapay.application.auditing.money import Case, money
+from sewapay.application.auditing.shapes import strange
+from sewapay.application.auditing.truth import GatewayTruth, UnreadableStatement, truth_from_simulator
 
 __all__ = [
     "CHECKED",
