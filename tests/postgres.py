@@ -21,13 +21,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from attrs import field, frozen
+import psutil
+from attrs import define, field, frozen
 
 from tests.machine import is_missing
 
@@ -88,6 +89,65 @@ def running_postgres() -> Iterator[PostgresServer]:
             server.close()
         return
 
+    with _prepared() as (programs, user, place), _started(programs, user, place) as server:
+        yield server
+
+
+@define
+class MortalPostgres:
+    """A server of one test's own, to be killed and started again on the same port and the same data."""
+
+    server: PostgresServer
+    _programs: Path
+    _user: pwd.struct_passwd | None
+    _place: Path
+    _port: int
+    _keeper: "subprocess.Popen[bytes]"
+
+    def kill(self) -> None:
+        """`kill -9` its first process. The others notice, and end by themselves."""
+        first, *others = psutil.Process(self._keeper.pid).children(recursive=True)
+        first.kill()
+        _stop(self._keeper)
+        psutil.wait_procs(others, timeout=STOP_SECONDS)
+
+    def start(self) -> None:
+        """Start it again, and wait until it has recovered and answers."""
+        for _ in range(START_SECONDS):
+            self._keeper = _launched(self._programs, self._user, self._place, self._port)
+            if _answers(self.server, self._place):
+                return
+            _stop(self._keeper)  # what was killed still held its memory
+            time.sleep(0.2)
+        raise RuntimeError(
+            f"PostgreSQL did not start again:\n{(self._place / 'log').read_text(errors='replace')[-2000:]}"
+        )
+
+    def stop(self) -> None:
+        """End it for good."""
+        _stop(self._keeper)
+
+
+@contextmanager
+def mortal_postgres() -> Iterator[MortalPostgres]:
+    """A server that may be killed: always one of our own, whatever SEWAPAY_TEST_POSTGRES_URL says."""
+    with _prepared() as (programs, user, place), ExitStack() as ends:
+        for _ in range(3):  # somebody may take the free port between our look and our start
+            port = _free_port()
+            keeper = _launched(programs, user, place, port)
+            server = PostgresServer(f"postgresql://sewapay@127.0.0.1:{port}/postgres", place / "log")
+            ends.callback(server.close)
+            mortal = MortalPostgres(server, programs, user, place, port, keeper)
+            ends.callback(mortal.stop)
+            if _answers(server, place):
+                yield mortal
+                return
+        raise RuntimeError(f"PostgreSQL did not start:\n{_end_of(place / 'log')}")
+
+
+@contextmanager
+def _prepared() -> Iterator[tuple[Path, pwd.struct_passwd | None, Path]]:
+    """The programs, the user that runs them, and a folder with new data that goes away again."""
     programs = _programs_in_the_wheel()
     if programs is None:
         is_missing("PostgreSQL", HOW_TO_GET_IT)
@@ -97,8 +157,7 @@ def running_postgres() -> Iterator[PostgresServer]:
         programs = _runnable(programs, user, place)
         _run([programs / "initdb", "-D", place / "data", "-U", "sewapay", "--auth=trust", "--encoding=UTF8",
               "--locale=C", "--no-sync"], user, place)  # fmt: skip
-        with _started(programs, user, place) as server:
-            yield server
+        yield programs, user, place
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -193,27 +252,31 @@ def _started(programs: Path, user: pwd.struct_passwd | None, place: Path) -> Ite
     log = place / "log"
     for attempt in (1, 2, 3):  # somebody may take the free port between our look and our start
         port = _free_port()
-        command: list[Path | str] = [
-            programs / "postgres", "-D", place / "data", "-p", str(port),
-            "-c", "listen_addresses=127.0.0.1",
-            "-c", f"unix_socket_directories={place}",
-            "-c", "max_connections=200",
-        ]  # fmt: skip
-        with log.open("wb") as output:
-            keeper: subprocess.Popen[bytes] = subprocess.Popen(
-                ["/bin/sh", "-c", KEEPER, "sh", *command], cwd=place, env=_environment(), stdin=subprocess.PIPE,
-                stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **_as(user),
-            )  # fmt: skip
+        keeper = _launched(programs, user, place, port)
         server = PostgresServer(f"postgresql://sewapay@127.0.0.1:{port}/postgres", log)
         try:
             if _answers(server, place):
                 yield server
                 return
             if attempt == 3:
-                raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(errors='replace')[-2000:]}")
+                raise RuntimeError(f"PostgreSQL did not start:\n{_end_of(log)}")
         finally:
             server.close()
             _stop(keeper)
+
+
+def _launched(programs: Path, user: pwd.struct_passwd | None, place: Path, port: int) -> "subprocess.Popen[bytes]":
+    command: list[Path | str] = [
+        programs / "postgres", "-D", place / "data", "-p", str(port),
+        "-c", "listen_addresses=127.0.0.1",
+        "-c", f"unix_socket_directories={place}",
+        "-c", "max_connections=200",
+    ]  # fmt: skip
+    with (place / "log").open("ab") as output:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", KEEPER, "sh", *command], cwd=place, env=_environment(), stdin=subprocess.PIPE,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **_as(user),
+        )  # fmt: skip
 
 
 def _answers(server: PostgresServer, place: Path) -> bool:
@@ -232,13 +295,22 @@ def _answers(server: PostgresServer, place: Path) -> bool:
 
 def _stop(keeper: subprocess.Popen[bytes]) -> None:
     """Close the keeper's input: it asks the server to end and waits for it."""
-    assert keeper.stdin is not None
-    keeper.stdin.close()
+    _close(keeper)
     try:
         keeper.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(keeper.pid, 9)  # its own session: nobody else is in that group
         keeper.wait()
+
+
+def _close(keeper: subprocess.Popen[bytes]) -> None:
+    assert keeper.stdin is not None
+    with suppress(BrokenPipeError):
+        keeper.stdin.close()
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
 
 
 def _free_port() -> int:
