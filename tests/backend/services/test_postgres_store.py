@@ -672,6 +672,7 @@ async def test_a_long_backlog_is_told_in_portions(store: PostgresStore, monkeypa
     assert low == greatest
 
 
+@pytest.mark.invariant("I16")
 async def test_many_readers_and_writers_agree_on_one_order(store: PostgresStore, url: str) -> None:
     await given(store, *(a_booking(number) for number in range(1, 9)))
     other = store_at(url)
@@ -727,9 +728,11 @@ async def test_a_payment_that_is_just_being_changed_is_passed_over(store: Postgr
 
     changing = asyncio.create_task(store.transact(change))
     await has_it.wait()
-    taken = await claim(store), await claim_one(store, 1)
-    claimed.set()
-    await changing
+    try:
+        taken = await claim(store), await claim_one(store, 1)
+    finally:
+        claimed.set()
+        await changing
     left = await claim(store)
 
     assert (numbered(taken[0]), taken[1]) == ([2], None)
@@ -762,6 +765,7 @@ async def test_the_time_is_the_servers_and_is_asked_for_once(store: PostgresStor
 
 
 @pytest.mark.fault("F93")
+@pytest.mark.invariant("I17")
 async def test_a_row_that_cannot_be_read_stands_in_nobodys_way(store: PostgresStore, url: str) -> None:
     await given(store, a_booking(), due(1), due(2), due(3))
     connection = await asyncpg.connect(url)
@@ -792,6 +796,7 @@ async def test_more_is_never_reserved_than_came(store: PostgresStore) -> None:
 
 @pytest.mark.parametrize("table", ["events", "observations", "ledger_entries"])
 @pytest.mark.parametrize("statement", ["UPDATE {} SET at = now()", "DELETE FROM {}", "TRUNCATE {}"])
+@pytest.mark.invariant("I25")
 async def test_what_happened_is_never_changed_and_never_removed(
     store: PostgresStore, url: str, table: str, statement: str
 ) -> None:

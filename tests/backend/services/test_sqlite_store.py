@@ -173,6 +173,7 @@ def acknowledged_before_kill_9(file: Path, first: int) -> set[int]:
 
 
 @pytest.mark.fault("F70")
+@pytest.mark.invariant("I18")
 async def test_kill_9_in_the_middle_of_the_load_loses_nothing_that_was_acknowledged(file: Path) -> None:
     acknowledged: set[int] = set()
     for _ in range(3):
@@ -521,6 +522,7 @@ async def test_a_lease_ends_by_the_clock_that_the_store_was_given(file: Path) ->
         ("created_at = 'poison'", "ValueError: Invalid isoformat string: 'poison'"),
     ],
 )
+@pytest.mark.invariant("I17")
 async def test_a_row_that_cannot_be_read_stands_in_nobodys_way(
     store: SqliteStore, file: Path, poison: str, why: str
 ) -> None:
@@ -603,6 +605,7 @@ async def test_a_place_that_the_file_does_not_know_any_more_is_refused(store: Sq
         "DELETE FROM ledger_entries",
     ],
 )
+@pytest.mark.invariant("I25")
 async def test_what_happened_is_never_changed_and_never_removed(store: SqliteStore, file: Path, statement: str) -> None:
     await given(store, a_booking())
     with sqlite3.connect(file) as other:
@@ -623,6 +626,7 @@ async def test_what_happened_is_never_changed_and_never_removed(store: SqliteSto
     other.close()
 
 
+@pytest.mark.invariant("I16")
 async def test_the_events_of_a_booking_are_numbered_without_a_gap(store: SqliteStore) -> None:
     await given(store, a_booking(1), a_booking(2))
 

@@ -889,6 +889,7 @@ def test_production_takes_the_live_address_with_a_key_of_its_own() -> None:
         ({"KHALTI_SECRET_KEY": ""}, "KHALTI_SECRET_KEY"),
     ],
 )
+@pytest.mark.invariant("I26")
 def test_production_refuses_play_money(changes: Mapping[str, str], variable: str) -> None:
     unsafe = check_production(read_config({**LIVE, **changes}))
 

@@ -527,6 +527,7 @@ async def test_a_refused_checkout_is_our_mistake_and_does_not_bar_the_next_one()
 
 
 @pytest.mark.fault("F11")
+@pytest.mark.invariant("I5")
 async def test_a_reference_that_another_payment_has_is_not_taken_over() -> None:
     gateway = InterruptedGateway()
     shop = Shop(gateway=gateway)

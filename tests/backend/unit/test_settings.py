@@ -28,6 +28,7 @@ def test_production_starts_with_secrets_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", ["SEWAPAY_JWT_SECRET", "SEWAPAY_LINK_SECRET"])
 @pytest.mark.parametrize("weak", ["a" * 32, "1234567" * 6, DEVELOPMENT_JWT_SECRET])
+@pytest.mark.invariant("I26")
 def test_production_refuses_a_secret_that_can_be_guessed(name: str, weak: str) -> None:
     said = refusal(**{name: weak})
 

@@ -105,6 +105,8 @@ def test_a_report_means_what_the_table_says(status: PaymentStatus, reported: Rep
 
 
 @pytest.mark.parametrize(("status", "reported", "outcome"), CELLS)
+@pytest.mark.invariant("I15")
+@pytest.mark.invariant("I25")
 def test_every_change_is_told_once_and_carries_its_evidence(
     status: PaymentStatus, reported: Reported, outcome: str
 ) -> None:
@@ -297,6 +299,8 @@ STEPS: Final = st.tuples(st.sampled_from(ALPHABET), st.integers(0, 4), st.intege
 
 @settings(max_examples=2000)
 @given(st.lists(STEPS, min_size=5, max_size=25))
+@pytest.mark.invariant("I6")
+@pytest.mark.invariant("I7")
 def test_no_sequence_of_answers_breaks_a_promise(steps: list[tuple[Step, int, int]]) -> None:
     payment = an_open_payment()
     heard: tuple[Observation, ...] = ()

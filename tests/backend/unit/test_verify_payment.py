@@ -315,6 +315,7 @@ async def test_an_answer_about_another_payment_confirms_neither() -> None:
 
 
 @pytest.mark.fault("F53")
+@pytest.mark.invariant("I5")
 async def test_one_transaction_of_the_gateway_never_pays_two_bookings() -> None:
     shop = Shop()
     first, second = await shop.given_an_open_payment(), await shop.given_an_open_payment()
