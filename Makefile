@@ -14,11 +14,11 @@ CORE := src/sewapay/domain/*,src/sewapay/application/*
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts tests coverage bench serve clean lock .install
+.PHONY: help demo test check lint types contracts tests coverage planted bench serve clean lock .install
 
 help:
 	@sed -n 's/^# make \([a-z]*\) */  make \1\t/p' Makefile
-	@echo "  one at a time: make lint | types | contracts | tests | coverage | bench | serve | lock | clean"
+	@echo "  one at a time: make lint | types | contracts | tests | coverage | planted | bench | serve | lock | clean"
 
 demo: $(STAMP)
 	@$(VENV)/bin/sewapay demo $(if $(filter-out 0 no false,$(DEMO_ONCE)),--once)
@@ -53,6 +53,10 @@ tests: $(STAMP)
 
 coverage: $(STAMP)
 	@$(PYTHON_IN) -m tests.run_tests --all --coverage
+
+# The test of the tests: bugs that cost money are planted one after another, and each has to turn a test red. Some minutes.
+planted: $(STAMP)
+	@$(PYTHON_IN) -m tests.planted
 
 bench: $(STAMP)
 	@$(PYTHON_IN) -m bench

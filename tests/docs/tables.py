@@ -26,13 +26,17 @@ _GROUPS: Final = (
     ("soft", "ended without money", SOFT),
     ("money", "money came", MONEY),
 )
-# Moves that are no answer to a look-up, so that they do not stand in the table; `payment.py` and `settlement.py` make
-# them. The documentation's tests walk each of them.
+# Moves that are no answer to a look-up, so that they do not stand in the table; `payment.py`, `after_look.py`,
+# `settlement.py` and `resolution.py` make them. The documentation's tests walk each of them.
 _OTHER_MOVES: Final = (
     ("created", "open", "the gateway opened its page"),
     ("created", "failed", "nothing was sent, or our key was refused"),
     ("created", "under_review", "the gateway refused what we sent"),
+    ("created", "expired", "nobody was shown its link, and none lives so long"),
+    ("undecided", "under_review", "pending for a day, never decided, or not known to the gateway any more"),
     ("completed", "under_review", "the booking was canceled before, or the transaction stands on another payment"),
+    ("under_review", "completed", "a person honoured it"),
+    ("under_review", "failed", "a person closed it, and no money was seen"),
 )
 
 

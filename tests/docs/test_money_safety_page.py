@@ -4,18 +4,23 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from attrs import evolve
 
+from sewapay.domain.after_look import looked_at, not_known
 from sewapay.domain.booking import Booking, Customer
 from sewapay.domain.checkout import Checkout, Redirect
 from sewapay.domain.identifiers import BookingId, CustomerId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.domain.payment import Payment
-from sewapay.domain.settlement import settle
+from sewapay.domain.resolution import Decision, resolve
+from sewapay.domain.settlement import Policies, settle
 from sewapay.domain.transitions import TRANSITIONS, PaymentStatus
 from tests.docs.tables import DRAWN, HOW_TO_WRITE, ROOT, drawn_in, redrawn, transition_diagram, transition_table
 
 NOW = datetime(2026, 1, 15, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 PAGE = (ROOT / "docs" / "money-safety.md").read_text("utf-8")
 
 
@@ -69,6 +74,7 @@ def begun() -> tuple[Booking, Payment]:
         environment=Environment.SANDBOX,
         order_reference=OrderReference("ABCDEFGHIJ0123456789"),
         return_to=None,
+        longest_life=timedelta(days=1),
         actor="customer:42",
         at=NOW,
     )
@@ -89,11 +95,40 @@ def test_the_dotted_moves_of_the_diagram_happen() -> None:
     opened = created.opened(checkout, default_life=timedelta(hours=1), at=NOW)
     not_sent = created.not_attempted("no connection", at=NOW)
     refused = created.refused("amount", at=NOW)
-    _, too_late = settle(booking.cancel(actor="staff:7", at=NOW), paid(opened), transaction_seen_before=False, at=NOW)
-    _, repeated = settle(booking, paid(opened), transaction_seen_before=True, at=NOW)
+    canceled, policies = booking.cancel(actor="staff:7", at=NOW), Policies()
+    _, too_late = settle(canceled, opened, paid(opened), policies=policies, transaction_seen_before=False, at=NOW)
+    _, repeated = settle(booking, opened, paid(opened), policies=policies, transaction_seen_before=True, at=NOW)
 
     assert (opened.status, not_sent.status) == (PaymentStatus.OPEN, PaymentStatus.FAILED)
     assert {PaymentStatus.UNDER_REVIEW} == {refused.status, too_late.status, repeated.status}
+
+
+def test_the_dotted_moves_that_time_makes_happen() -> None:
+    _, created = begun()
+    opened = created.opened(Checkout(next_step=Redirect("https://test-pay.khalti.com/")), default_life=HOUR, at=NOW)
+    pending = opened.observe(Observation(reported=Reported.PENDING, said="Pending"), at=NOW, asked_at_version=0)
+    not_found = Observation(reported=Reported.NOT_FOUND, said="Not found.")
+
+    never_shown = looked_at(created.unanswered("no answer", at=NOW), at=NOW + DAY, answered=False)
+    stuck = looked_at(pending, at=NOW + DAY, answered=True)
+    silent = looked_at(opened.unanswered("no answer", at=NOW), at=NOW + 9 * DAY, answered=False)
+    lost = not_known(evolve(opened, silences=4), not_found, at=NOW)
+
+    assert never_shown.status is PaymentStatus.EXPIRED
+    assert {PaymentStatus.UNDER_REVIEW} == {stuck.status, silent.status, lost.status}
+
+
+def test_the_dotted_moves_that_a_person_makes_happen() -> None:
+    booking, created = begun()
+    opened = created.opened(Checkout(next_step=Redirect("https://test-pay.khalti.com/")), default_life=HOUR, at=NOW)
+    canceled, policies = booking.cancel(actor="staff:7", at=NOW), Policies()
+    _, paid_late = settle(canceled, opened, paid(opened), policies=policies, transaction_seen_before=False, at=NOW)
+    refused = created.refused("amount", at=NOW)
+
+    honoured = resolve(canceled, paid_late, None, decision=Decision.HONOUR, actor="staff:7", reason="fine", at=NOW)
+    closed = resolve(booking, refused, None, decision=Decision.CLOSE, actor="staff:7", reason="never opened", at=NOW)
+
+    assert (honoured.payment.status, closed.payment.status) == (PaymentStatus.COMPLETED, PaymentStatus.FAILED)
 
 
 def test_every_fault_that_a_test_may_cite_stands_on_the_page_once() -> None:
