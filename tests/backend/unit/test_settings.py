@@ -4,6 +4,7 @@ import pytest
 
 from sewapay.application.errors import UnusableSetting
 from sewapay.application.return_urls import ReturnOrigins
+from sewapay.domain.settlement import FullRefund, Policies, Policy
 from sewapay.entrypoints.settings import DEVELOPMENT_JWT_SECRET, Settings, environment
 
 STRONG = "K7d-fm2Qx9_wZtR4hVbN8sLcYpJ3uGe6"
@@ -96,3 +97,69 @@ def test_a_file_of_variables_that_is_not_text_is_refused(tmp_path: Path, monkeyp
 
     with pytest.raises(UnusableSetting, match=r"\.env"):
         environment()
+
+
+def test_unless_told_otherwise_unusual_money_waits_for_a_person_and_late_money_counts() -> None:
+    settings = Settings.load({})
+
+    assert settings.lookups_per_minute == 600
+    assert settings.policies == Policies(
+        surplus=Policy.HOLD,
+        paid_late=Policy.HOLD,
+        amount_mismatch=Policy.HOLD,
+        orphaned_reference=Policy.HONOUR,
+        refunded_outside=Policy.HOLD,
+        stuck_pending=Policy.HONOUR,
+        full_refund=FullRefund.REFUNDED,
+    )
+
+
+@pytest.mark.parametrize(
+    "case", ["surplus", "paid_late", "amount_mismatch", "orphaned_reference", "refunded_outside", "stuck_pending"]
+)
+def test_each_case_has_a_policy_of_its_own(case: str) -> None:
+    usual = Settings.load({}).policies
+    other = Policy.HOLD if getattr(usual, case) is Policy.HONOUR else Policy.HONOUR
+
+    told = Settings.load({f"SEWAPAY_ON_{case.upper()}": other.value}).policies
+
+    assert getattr(told, case) is other
+    assert [name for name in Policies.__annotations__ if getattr(told, name) != getattr(usual, name)] == [case]
+
+
+@pytest.mark.parametrize("case", ["SURPLUS", "PAID_LATE", "AMOUNT_MISMATCH", "ORPHANED_REFERENCE", "STUCK_PENDING"])
+def test_unusual_money_may_be_given_back_by_itself(case: str) -> None:
+    policies = Settings.load({f"SEWAPAY_ON_{case}": "refund"}).policies
+
+    assert getattr(policies, case.lower()) is Policy.REFUND
+
+
+def test_what_went_back_elsewhere_cannot_be_given_back_again() -> None:
+    with pytest.raises(UnusableSetting, match="SEWAPAY_ON_REFUNDED_OUTSIDE is honour or hold"):
+        Settings.load({"SEWAPAY_ON_REFUNDED_OUTSIDE": "refund"})
+
+
+def test_a_booking_may_be_kept_when_its_money_goes_back() -> None:
+    assert Settings.load({"SEWAPAY_ON_FULL_REFUND": "keep"}).policies.full_refund is FullRefund.KEEP
+
+
+def test_policies_that_nobody_knows_are_refused_all_at_once() -> None:
+    with pytest.raises(UnusableSetting) as caught:
+        Settings.load({"SEWAPAY_ON_SURPLUS": "Refund", "SEWAPAY_ON_PAID_LATE": "", "SEWAPAY_ON_FULL_REFUND": "hold"})
+
+    assert sorted(str(caught.value).splitlines()) == [
+        "SEWAPAY_ON_FULL_REFUND is one of refunded, keep",
+        "SEWAPAY_ON_PAID_LATE is one of honour, refund, hold",
+        "SEWAPAY_ON_SURPLUS is one of honour, refund, hold",
+    ]
+
+
+@pytest.mark.parametrize(("written", "number"), [("1", 1), ("600", 600), ("1000000", 1000000)])
+def test_a_gateway_is_asked_as_often_a_minute_as_is_written(written: str, number: int) -> None:
+    assert Settings.load({"SEWAPAY_LOOKUPS_PER_MINUTE": written}).lookups_per_minute == number
+
+
+@pytest.mark.parametrize("written", ["", "0", "-1", "1.5", "1e3", " 600", "1000001", "9" * 5000, "\u0663"])
+def test_what_is_no_number_of_calls_is_refused(written: str) -> None:
+    with pytest.raises(UnusableSetting, match="SEWAPAY_LOOKUPS_PER_MINUTE is a whole number from 1 to 1000000"):
+        Settings.load({"SEWAPAY_LOOKUPS_PER_MINUTE": written})
