@@ -112,7 +112,7 @@ def test_the_dotted_moves_that_time_makes_happen() -> None:
     never_shown = looked_at(created.unanswered("no answer", at=NOW), at=NOW + DAY, answered=False)
     stuck = looked_at(pending, at=NOW + DAY, answered=True)
     silent = looked_at(opened.unanswered("no answer", at=NOW), at=NOW + 9 * DAY, answered=False)
-    lost = not_known(evolve(opened, silences=4), not_found, at=NOW)
+    lost = not_known(evolve(opened, silences=4, said=not_found.said), not_found, at=NOW + HOUR)
 
     assert never_shown.status is PaymentStatus.EXPIRED
     assert {PaymentStatus.UNDER_REVIEW} == {stuck.status, silent.status, lost.status}
