@@ -158,14 +158,19 @@ class _Attempt(Generic[T]):
         return is_worth_another_run(error)
 
     def as_told(self, error: Exception) -> BaseException:
-        """What the caller is told. asyncpg has no code of its own for a connection that it knows to be closed."""
-        if self._connection_is_lost and isinstance(error, asyncpg.InterfaceError):
+        """What the caller is told. asyncpg has no code of its own for a connection that is closed or out of step."""
+        if self._connection_is_lost and isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
             error = ConnectionResetError(str(error))
         return as_told(error)
 
     def _leave(self, connection: Connection, driver: "_PostgresDriver", error: BaseException) -> None:
-        """Roll back, or drop a connection that cannot: the server rolls back then."""
-        self._connection_is_lost = is_lost(error) or driver.is_closed
+        """Roll back, or drop a connection that cannot: the server rolls back then.
+
+        A server that ends a connection in the pool says so on it before it closes it; a statement that meets those
+        words finds asyncpg out of step.
+        """
+        is_out_of_step = isinstance(error, asyncpg.InternalClientError)
+        self._connection_is_lost = is_lost(error) or driver.is_closed or is_out_of_step
         is_clean = False
         try:
             if not self._connection_is_lost:
