@@ -4,25 +4,33 @@ Nothing here shows a statement's values: engines are made with `hide_parameters`
 """
 
 import sqlite3
-from typing import Final
+from collections.abc import Callable
+from functools import wraps
+from typing import Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from sewapay.application.errors import StoreUnavailable
+from sewapay.domain.errors import SewapayError
 
 __all__ = [
     "MOST_RUNS",
     "RunAgain",
     "StaleVersion",
+    "UnreadableRow",
     "as_told",
     "is_lost",
     "is_worth_another_run",
+    "of_a_row",
     "sqlite_name",
     "sqlstate",
     "unavailable",
     "violates",
 ]
+
+R = TypeVar("R")
+E = TypeVar("E")
 
 MOST_RUNS: Final = 5
 """How often a transaction is run when what it was built on changes underneath."""
@@ -72,6 +80,23 @@ class RunAgain(Exception):
 
 class StaleVersion(RunAgain):
     """An entity was saved whose version is not the stored one any more."""
+
+
+class UnreadableRow(Exception):
+    """A stored row that no entity can be made of: a damaged file, or a hand in the database; nobody who asks did it."""
+
+
+def of_a_row(read: Callable[[R], E]) -> Callable[[R], E]:
+    """A reader of rows, whose complaints are about the row and not about whoever asked for it."""
+
+    @wraps(read)
+    def reading(row: R) -> E:
+        try:
+            return read(row)
+        except SewapayError as error:
+            raise UnreadableRow(str(error)) from error
+
+    return reading
 
 
 def sqlstate(error: BaseException) -> str | None:

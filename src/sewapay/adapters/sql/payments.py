@@ -147,7 +147,8 @@ class SqlPayments(SqlPaymentsView):
     def _put_aside(self, given: Sequence[Any], error: Exception, due_at: datetime) -> Poisoned:
         later: Values = {"payment_id": given[0], "next_check_at": due_at + POISONED_UNTIL}
         self._session.write(statements.PUT_ASIDE, later)
-        return Poisoned(payment_id=str(given[0]), why=f"{type(error).__name__}: {error}"[:LONGEST_WHY])
+        cause = error.__cause__ or error
+        return Poisoned(payment_id=str(given[0]), why=f"{type(cause).__name__}: {cause}"[:LONGEST_WHY])
 
     def _taken(self, error: Exception) -> Exception:
         if violates(error, "gateway_reference"):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, TypeAlias
 
+from sewapay.adapters.sql.errors import of_a_row
 from sewapay.application.access import ApiKey, Scope
 from sewapay.application.idempotency import Answer, KeptAnswer, KeyName
 from sewapay.application.pacing import Pace
@@ -83,6 +84,7 @@ def row_of_booking(booking: Booking) -> Values:
     }
 
 
+@of_a_row
 def booking_from(row: Row) -> Booking:
     """The booking of a row with every column."""
     return Booking(
@@ -139,6 +141,7 @@ def row_of_payment(payment: Payment) -> Values:
     }
 
 
+@of_a_row
 def payment_from(row: Row) -> Payment:
     """The payment of a row with every column."""
     return Payment(
@@ -210,6 +213,7 @@ def row_of_refund(refund: Refund) -> Values:
     }
 
 
+@of_a_row
 def refund_from(row: Row) -> Refund:
     """The refund of a row with every column."""
     return Refund(
