@@ -100,4 +100,6 @@ class Once(Generic[T]):
 
     def forget(self, tx: "Tx") -> None:
         """Nothing came of it: the same key may be used again."""
-        tx.answers.forget(self.name)
+        kept = tx.answers.find(self.name)
+        if kept is not None and kept.answer is None:  # another run may have taken over, and have its answer
+            tx.answers.forget(self.name)

@@ -34,6 +34,15 @@ class Pace:
         """A pace with the whole budget of a minute."""
         return cls(spent_until=now - timedelta(minutes=1))
 
+    @property
+    def is_undisturbed(self) -> bool:
+        """Whether its gateway answered the last call, as far as anybody knows."""
+        return self.silences == 0 and self.away_until is None
+
+    def has_left(self, share: float, *, now: datetime) -> bool:
+        """Whether more than this share of a minute's budget is left."""
+        return now - self.spent_until > timedelta(minutes=1) * share
+
     def take(self, wanted: int, *, per_minute: int, now: datetime) -> tuple[Self, int]:
         """How many of `wanted` calls may be made now: none while it is away, one to see whether it is back."""
         if self.away_until is not None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from sewapay.application.errors import ApplicationError, GatewayError, KeyRefused
+from sewapay.application.errors import ApplicationError, GatewayError, KeyRefused, StoreUnavailable
 from sewapay.application.gateways import Gateways
 from sewapay.application.idempotency import KEPT_FOR
 from sewapay.application.ports import Clock, PaymentGateway, Together
@@ -221,6 +221,8 @@ class ReconcilePayments:
         payment = claim.payment
         try:
             await self.refund(RefundRequest(by=None, payment_id=payment.id, amount=None, reason=_why(payment)))
+        except StoreUnavailable:
+            raise  # that says nothing of the refund: it stays due
         except (DomainError, ApplicationError) as impossible:
             why = str(impossible)
 
@@ -242,7 +244,9 @@ class ReconcilePayments:
     ) -> None:
         later = self.clock.now() + BROKEN_AGAIN_AFTER
         put_off = [(one.claim, one.put_off) for one in seen if one.put_off is not None]
-        put_off += [(claim, evolve(claim.payment, next_check_at=later)) for claim, _ in broken]
+        for claim, error in broken:
+            is_away = isinstance(error, StoreUnavailable)  # that says nothing about the payment: it stays due
+            put_off.append((claim, claim.payment if is_away else evolve(claim.payment, next_check_at=later)))
         tx.payments.put_off(put_off)
         pace = tx.paces.get(gateway.name, gateway.environment)
         heard = pace.heard(answered=quiet.answered, silent=quiet.silent, now=tx.time())

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from sewapay.application.ports import Order
 from sewapay.application.storage import Tx, View
@@ -11,9 +11,9 @@ from sewapay.domain.after_look import looked_at, not_known
 from sewapay.domain.booking import Booking
 from sewapay.domain.money import NOTHING
 from sewapay.domain.observation import Observation, Reported
-from sewapay.domain.payment import Payment, PaymentStatus
+from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
 from sewapay.domain.refund import Refund
-from sewapay.domain.settlement import Policies, settle, weigh
+from sewapay.domain.settlement import Policies, settle, waiting, weigh
 
 __all__ = ["Recorder", "Verified", "open_refund", "order_of"]
 
@@ -69,7 +69,7 @@ class Recorder:
         settled = booking
         if after is not before:
             is_repeated = (
-                after.status is PaymentStatus.COMPLETED
+                (after.status is PaymentStatus.COMPLETED or after.review_reason is ReviewReason.AMOUNT_MISMATCH)
                 and after.transaction_id is not None
                 and tx.payments.has_transaction(
                     after.gateway, after.environment, after.transaction_id, besides=after.id
@@ -109,8 +109,9 @@ class Recorder:
         if is_ours:
             after = looked_at(after, at=at, answered=False)
             refund = open_refund(tx, before)
-            if refund is not None and refund.was_cut_off(at):
-                tx.refunds.save(refund.unanswered("the sending was cut off", at=at))
             if refund is not None:
-                after = evolve(after, next_check_at=refund.due(at))
+                cut_off = refund.unanswered("the sending was cut off", at=at) if refund.was_cut_off(at) else refund
+                after = waiting(after, cut_off, at=at)
+                if cut_off is not refund:
+                    tx.refunds.save(cut_off)
         return Verified(after if after == before and not after.events else tx.payments.save(after), booking)

@@ -26,7 +26,7 @@ from sewapay.domain.errors import RefundInProgress
 from sewapay.domain.giving_back import kept, reserved
 from sewapay.domain.identifiers import PaymentId, RefundId
 from sewapay.domain.money import Money
-from sewapay.domain.payment import Payment
+from sewapay.domain.payment import Payment, ReviewReason
 from sewapay.domain.refund import Refund, RefundStatus
 
 __all__ = ["RefundPayment", "RefundRequest"]
@@ -68,6 +68,7 @@ class RefundPayment:
     """Give a payment's money back, all of it or a part.
 
     - What is given back is reserved first: all refunds together never exceed what was paid.
+    - The gateway is looked at first: what went back elsewhere is not given back again.
     - One refund a payment at a time, or nobody could tell them apart; whoever comes meanwhile waits for a while.
     - The gateway is asked once. No answer is no refusal: the amount stays reserved, and nothing is sent again.
     - A look-up decides whether it happened; where it cannot tell, a person does.
@@ -87,12 +88,17 @@ class RefundPayment:
         if request.by is not None:
             request.by.require(Operation.REFUND_PAYMENT)
         known = await self.read(lambda view: view.payments.get(request.payment_id))
+        once = request.once
+        if once is not None:
+            await self.transact(once.check)
         gateway = enabled(self.gateways, known.gateway, known.environment)
         refunds = gateway.refunds
         if refunds is None:
             raise RefundsNotOffered(
                 f"{gateway.capabilities.label} gives nothing back by itself: do it in its own panel"
             )
+        if known.money_was_seen:  # what went back in the gateway's own panel meanwhile is not there to be given back
+            await self.verify(Verification(by=None, payment=known.id, even_if_settled=True))
         refund_id, deadline = self.ids.refund_id(), self.clock.now() + WAITS_AT_MOST
         while True:
             try:
@@ -150,6 +156,11 @@ class RefundPayment:
 
     async def _send(self, refunds: RefundGateway, begun: _Begun) -> None:
         wanted = RefundOrder(amount=begun.refund.amount, is_all=begun.refund.is_all)
+        if begun.refund.was_cut_off(
+            self.clock.now()
+        ):  # this process stood still, and others may have decided meanwhile
+            await self.transact(lambda tx: self._note(tx, begun, rejected="not sent: it was too late by then"))
+            return
         try:
             said = await refunds.refund(order_of(begun.payment, begun.booking.title), wanted)
         except (NothingSent, KeyRefused, GatewayNotConfigured) as error:
@@ -179,6 +190,10 @@ class RefundPayment:
         tx.bookings.get(begun.booking.id)
         payment, refund = tx.payments.get(begun.payment.id), tx.refunds.get(begun.refund.id)
         if not refund.is_open:
+            if refund.status is RefundStatus.REJECTED and rejected is None and refused is None:
+                why = "a refund was taken to have not happened, and may have happened after all"
+                asked = payment.needing_attention(ReviewReason.CONTRADICTORY, why, at=now)
+                tx.payments.save(evolve(asked, next_check_at=now))
             return
         if accepted is not None:
             tx.refunds.save(refund.accepted(accepted, at=now))

@@ -1,12 +1,12 @@
 """After a look of our own: when the next one is due, or that a person has to take over."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import evolve
 
 from sewapay.domain.events import EventKind
-from sewapay.domain.looks import STUCK_AFTER
+from sewapay.domain.looks import STUCK_AFTER, next_look
 from sewapay.domain.money import NOTHING
 from sewapay.domain.observation import Observation
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
@@ -16,6 +16,7 @@ __all__ = ["looked_at", "not_known"]
 
 LOST_AFTER: Final = 5
 """How often in a row the gateway may say that it does not know our reference before a person has to look."""
+LOST_NOT_BEFORE: Final = timedelta(minutes=20)
 
 
 def looked_at(payment: Payment, *, at: datetime, answered: bool) -> Payment:
@@ -28,13 +29,14 @@ def looked_at(payment: Payment, *, at: datetime, answered: bool) -> Payment:
     """
     counted = evolve(payment, looked_at=at, silences=0 if answered else payment.silences + 1)
     if not payment.is_undecided:
-        return counted if payment.amount_reserved != NOTHING else counted.planned(at)
+        goes_back = payment.refund_due or payment.amount_reserved != NOTHING  # that has a plan of its own
+        return counted if goes_back else counted.planned(at)
     if not payment.can_be_looked_up:
         if payment.outcome_unknown and payment.expires_at is not None and at >= payment.expires_at:
             ended = evolve(counted, status=PaymentStatus.EXPIRED, outcome_unknown=False, reason="link never shown")
             return ended.planned(at).telling(EventKind.PAYMENT_EXPIRED, "sewapay", at, reason="link never shown")
         return counted.planned(at)
-    due = counted.planned(at)
+    due = evolve(counted, next_check_at=next_look(counted, at))
     if due.next_check_at is None:
         why = "the gateway gave no answer that decides it, in all the time that it was asked"
         return counted.held_for_review(ReviewReason.STUCK, why, at=at)
@@ -45,8 +47,10 @@ def looked_at(payment: Payment, *, at: datetime, answered: bool) -> Payment:
 
 
 def not_known(payment: Payment, seen: Observation, *, at: datetime) -> Payment:
-    """The gateway did not know our reference, once more: after several times a person has to look."""
-    if payment.status not in UNDECIDED or payment.silences + 1 < LOST_AFTER:
+    """The gateway did not know our reference, once more: after several times, and some time, a person has to look."""
+    is_known_for_long = at >= (payment.opened_at or payment.created_at) + LOST_NOT_BEFORE
+    is_said_again = payment.said == seen.said and payment.silences + 1 >= LOST_AFTER
+    if payment.status not in UNDECIDED or not (is_known_for_long and is_said_again):
         return payment
     why = "the gateway does not know our reference: was it opened with another account's key?"
     return payment.with_evidence(seen, at).held_for_review(ReviewReason.ORPHANED_REFERENCE, why, at=at)

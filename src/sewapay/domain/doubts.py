@@ -9,7 +9,7 @@ from sewapay.domain.transitions import MONEY, ReviewReason
 if TYPE_CHECKING:
     from sewapay.domain.payment import Payment
 
-__all__ = ["doubt_about_money", "is_about_another", "is_put_right_by"]
+__all__ = ["doubt_about_money", "is_about_another", "is_put_right_by", "says_nothing_of_refunds"]
 
 
 def is_about_another(payment: "Payment", seen: Observation) -> bool:
@@ -22,7 +22,7 @@ def is_put_right_by(payment: "Payment", seen: Observation) -> bool:
     """An answer named a wrong amount, and this one, asked for since, names the right one and nothing given back."""
     return (
         payment.review_reason is ReviewReason.AMOUNT_MISMATCH
-        and payment.amount_refunded == NOTHING
+        and payment.amount_refunded == payment.amount_reserved == NOTHING
         and seen.reported is Reported.COMPLETED
         and seen.amount == payment.amount
         and not seen.refunded
@@ -33,12 +33,9 @@ def is_put_right_by(payment: "Payment", seen: Observation) -> bool:
 def doubt_about_money(payment: "Payment", seen: Observation) -> tuple[ReviewReason, str] | None:
     """Everything for which an answer that says money was taken or given back cannot be followed as it stands."""
     doubts = []
-    goes_back = (
-        seen.reported is not Reported.COMPLETED
-        and seen.amount == payment.amount_paid
-        and (payment.status in MONEY or payment.amount_refunded not in (None, payment.amount_paid))
-    )
-    if seen.amount != payment.amount and not goes_back:
+    goes_back = seen.reported is not Reported.COMPLETED and payment.amount_refunded not in (None, payment.amount_paid)
+    is_as_known = seen.amount == payment.amount_paid and (payment.status in MONEY or goes_back)
+    if seen.amount != payment.amount and not is_as_known:
         said = seen.amount.display if seen.amount else "no amount"
         doubts.append((ReviewReason.AMOUNT_MISMATCH, f"{said} was paid, {payment.amount} is owed"))
     if payment.amount_paid is not None and seen.amount not in (None, payment.amount_paid):
@@ -50,3 +47,17 @@ def doubt_about_money(payment: "Payment", seen: Observation) -> tuple[ReviewReas
         why = f"transaction {seen.transaction_id}, and {payment.transaction_id} before"
         doubts.append((ReviewReason.CONTRADICTORY, why))
     return (doubts[0][0], f"{seen.said!r}: {', '.join(why for _, why in doubts)}") if doubts else None
+
+
+def says_nothing_of_refunds(payment: "Payment", seen: Observation) -> bool:
+    """Whether the answer is too doubtful to tell what became of a refund: freeing its amount could give it back twice.
+
+    It is about another payment, another amount or another transaction; or it tells two stories: completed and refunded
+    at once, or nothing given back of what is known to have gone back.
+    """
+    is_doubtful = is_about_another(payment, seen) or seen.amount != payment.amount_paid
+    if seen.reported is not Reported.COMPLETED:  # money that goes back may have a transaction of its own
+        return is_doubtful
+    transactions = (seen.transaction_id, payment.transaction_id)
+    is_another = None not in transactions and seen.transaction_id != payment.transaction_id
+    return is_doubtful or is_another or bool(seen.refunded) or payment.known_refunded != NOTHING

@@ -5,10 +5,12 @@
 | being opened | 60 s after it began: an opening that was cut off is noticed then |
 | opened without an answer | when the longest-lived link would be dead |
 | open, pending | 1, 2, 5, 10, 20, 40 minutes after the opening, at the link's end, 10 minutes later, daily for 7 days |
+| open, its link lives longer than that | 3 and 12 hours after the opening, then daily, until its end |
 | no usable answer | sooner: 15 s, 30 s, 1, 2, 5, 10 minutes, then hourly, where the row above is later |
-| pending for a day | put before a person, and looked at daily all the same |
+| under review, nothing paid | by the same plan: a person is asked, and the money may come all the same |
 | canceled, expired, failed | once more, 10 minutes after the link's death |
 | paid | 1 hour, 1, 3, 7, 14 and 30 days after it was paid, for what is given back in the gateway's own panel |
+| the last of these looks went unanswered | again, as where there is no usable answer, for 7 days more |
 
 Every moment but the first is later by a share of the way that hangs on the payment's id, so that payments which were
 opened together do not all come back together.
@@ -19,7 +21,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from sewapay.domain.transitions import SOFT, UNDECIDED, PaymentStatus, ReviewReason
+from sewapay.domain.transitions import MONEY, SOFT, UNDECIDED, PaymentStatus
 
 if TYPE_CHECKING:
     from sewapay.domain.payment import Payment
@@ -31,6 +33,7 @@ GRACE: Final = timedelta(minutes=10)
 STUCK_AFTER: Final = timedelta(days=1)
 DAYS: Final = 7
 AFTER_OPENING: Final = (FIRST_LOOK, *(timedelta(minutes=minutes) for minutes in (2, 5, 10, 20, 40)))
+LONG_LIFE: Final = (timedelta(hours=3), timedelta(hours=12), *(timedelta(days=day) for day in range(1, DAYS + 1)))
 AFTER_PAYING: Final = (timedelta(hours=1), *(timedelta(days=days) for days in (1, 3, 7, 14, 30)))
 AFTER_SILENCE: Final = (
     *(timedelta(seconds=seconds) for seconds in (15, 30, 60, 120, 300, 600)),
@@ -47,15 +50,28 @@ def next_look(payment: "Payment", at: datetime) -> datetime | None:
         return planned
     if planned is None:  # the last look went unanswered
         return None
-    silence = AFTER_SILENCE[min(payment.silences, len(AFTER_SILENCE) - 1)]
-    return min(planned, at + silence)
+    return min(planned, at + _pause(payment.silences))
 
 
 def _planned(payment: "Payment", at: datetime) -> datetime | None:
     if payment.status is PaymentStatus.CREATED and not payment.can_be_looked_up:
         begun = payment.created_at + FIRST_LOOK
         return max((payment.expires_at or begun) if payment.outcome_unknown else begun, at)
-    return next((moment for moment in _spread(payment, _moments(payment)) if moment > at), None)
+    moments = _moments(payment)
+    planned = next((moment for moment in _spread(payment, moments) if moment > at), None)
+    return planned if planned is not None or not moments else _last_look_again(payment, at, moments[-1])
+
+
+def _last_look_again(payment: "Payment", at: datetime, last: datetime) -> datetime | None:
+    """What has ended or was paid is looked at a last time; a silence is no answer to that either."""
+    is_over = payment.status in SOFT | MONEY and not payment.outcome_unknown
+    if not is_over or not payment.silences or at >= last + timedelta(days=DAYS):
+        return None
+    return at + _pause(payment.silences)
+
+
+def _pause(silences: int) -> timedelta:
+    return AFTER_SILENCE[min(max(silences, 1), len(AFTER_SILENCE)) - 1]
 
 
 def _moments(payment: "Payment") -> list[datetime]:
@@ -68,12 +84,12 @@ def _moments(payment: "Payment") -> list[datetime]:
         return []
     opened, dead = payment.opened_at or payment.created_at, payment.expires_at
     days = [dead + GRACE + timedelta(days=day) for day in range(1, DAYS + 1)]
-    if payment.status in UNDECIDED or payment.outcome_unknown:
-        early = [opened + pause for pause in AFTER_OPENING if opened + pause < dead]
+    if payment.status in UNDECIDED or payment.outcome_unknown or payment.status is PaymentStatus.UNDER_REVIEW:
+        early = [opened + pause for pause in (*AFTER_OPENING, *LONG_LIFE) if opened + pause < dead]
         return [*early, dead, dead + GRACE, *days]
     if payment.status in SOFT:
         return [dead + GRACE]
-    return days if payment.review_reason is ReviewReason.STUCK else []
+    return []
 
 
 def _spread(payment: "Payment", moments: list[datetime]) -> Iterator[datetime]:

@@ -37,8 +37,16 @@ _EVENT_OF: Final[Mapping[PaymentStatus, EventKind]] = MappingProxyType(
         PaymentStatus.UNDER_REVIEW: EventKind.PAYMENT_UNDER_REVIEW,
     }
 )
-_MONEY_IN_ORDER: Final = frozenset({ReviewReason.BOOKING_CANCELED, ReviewReason.TRANSACTION_REPEATED})
-_MONEY_REPORTS: Final = frozenset({Reported.COMPLETED, Reported.PARTIALLY_REFUNDED, Reported.REFUNDED})
+_MONEY_IN_ORDER: Final = frozenset(
+    {
+        ReviewReason.BOOKING_CANCELED,
+        ReviewReason.TRANSACTION_REPEATED,
+        ReviewReason.STUCK,
+        ReviewReason.ORPHANED_REFERENCE,
+    }
+)
+_GONE_BACK: Final = frozenset({Reported.PARTIALLY_REFUNDED, Reported.REFUNDED})
+_MONEY_REPORTS: Final = _GONE_BACK | {Reported.COMPLETED}
 
 
 class ReturnStyle(StrEnum):
@@ -228,8 +236,11 @@ class Payment:
         """Take a gateway's answer into account. Contradictions go to review; nothing is guessed.
 
         `asked_at_version` is the version that was read before the gateway was asked. When the payment has changed
-        since, an answer without money in it may be older than what we know, and is dropped.
+        since, an answer without money in it may be older than what we know, and is dropped; so is one about money that
+        went back while a refund of ours is on its way, which a look that is made now has to tell apart.
         """
+        if asked_at_version != self.version and self.amount_reserved != NOTHING and seen.reported in _GONE_BACK:
+            return self
         observed = self._observed(seen, at, asked_at_version)
         return self if observed is self else observed.posted(self, at)
 
@@ -239,7 +250,9 @@ class Payment:
         if is_about_another(self, seen):
             return self._contradicted(ReviewReason.REFERENCE_MISMATCH, "the answer is about another payment", seen, at)
         if asked_at_version == self.version and is_put_right_by(self, seen):
-            return evolve(self, amount_paid=None)._decided(Decision(to=PaymentStatus.COMPLETED), seen, at)
+            return evolve(self, amount_paid=None, refund_due=False)._decided(
+                Decision(to=PaymentStatus.COMPLETED), seen, at
+            )
         if seen.reported in _MONEY_REPORTS and (doubt := doubt_about_money(self, seen)) is not None:
             return self._contradicted(*doubt, seen, at)
         decision = TRANSITIONS[self.status, seen.reported]
@@ -269,8 +282,8 @@ class Payment:
 
     def needing_attention(self, reason: ReviewReason, why: str, *, at: datetime) -> Self:
         """Ask for a person without changing the status."""
-        if self.review_reason is reason:
-            return self
+        if self.review_reason is not None:
+            return self  # a person is asked already, and has to see what for
         asked = evolve(self, review_reason=reason, reason=why)
         return asked.telling(EventKind.PAYMENT_NEEDS_ATTENTION, "sewapay", at, review=str(reason), reason=why)
 
@@ -291,7 +304,8 @@ class Payment:
             return self._held(seen, at)
         noted = evolve(self.with_evidence(seen, at), said=seen.said, outcome_unknown=False)
         waits = self.review_reason if status is PaymentStatus.PARTIALLY_REFUNDED else None
-        moved = evolve(noted, status=status, review_reason=waits, reason=None)._with_money(seen, at)
+        due = self.refund_due and status is not PaymentStatus.REFUNDED
+        moved = evolve(noted, status=status, review_reason=waits, reason=None, refund_due=due)._with_money(seen, at)
         return moved.planned(at).telling(_EVENT_OF[status], "gateway", at, said=seen.said, **seen.facts)
 
     def _held(self, seen: Observation, at: datetime) -> Self:
@@ -338,10 +352,11 @@ class Payment:
         """Keep what the gateway said about this payment's money. What was said first stays, and nothing is lowered."""
         if seen.reported not in _MONEY_REPORTS:
             return self
+        known_or_not = self.amount_refunded if self._knows_of_refunds else None
         refunded = {
             Reported.COMPLETED: self.amount_refunded,
-            Reported.PARTIALLY_REFUNDED: self.amount_refunded if self._knows_of_refunds else None,
-            Reported.REFUNDED: seen.amount,
+            Reported.PARTIALLY_REFUNDED: known_or_not,
+            Reported.REFUNDED: seen.amount if self._may_have_gone_back(seen.amount) else known_or_not,
         }[seen.reported]
         return evolve(
             self,
@@ -361,9 +376,20 @@ class Payment:
         """Whether refunds of our own explain that something went back."""
         return self.amount_reserved != NOTHING or self.known_refunded != NOTHING
 
+    def _may_have_gone_back(self, amount: Money | None) -> bool:
+        """Whether this can be what went back: no less than is known, and no more than was paid."""
+        if self.amount_paid is None or amount is None:
+            return self.amount_paid is None
+        return self.known_refunded <= amount <= self.amount_paid
+
     def planned(self, at: datetime) -> Self:
-        """The same payment, with its next look planned (`looks.py`)."""
-        return evolve(self, next_check_at=next_look(self, at))
+        """The same payment, with its next look planned (`looks.py`); a refund, made or due, has a plan of its own."""
+        if self.amount_reserved != NOTHING or self.refund_due:
+            return self
+        moment = next_look(self, at)
+        if moment is None and self.is_undecided:
+            moment = at  # only a look of our own finds that all were made, and asks a person
+        return evolve(self, next_check_at=moment)
 
     def posted(self, before: Self, at: datetime) -> Self:
         """The same payment, with what became different about its money written down for the ledger."""

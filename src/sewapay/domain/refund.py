@@ -100,6 +100,10 @@ class Refund:
         """Whether its amount is still reserved: it may have happened, or may happen yet."""
         return self.status in (RefundStatus.SUBMITTED, RefundStatus.UNKNOWN)
 
+    def is_being_sent(self, at: datetime) -> bool:
+        """Whether somebody may be asking the gateway right now."""
+        return self.status is RefundStatus.SUBMITTED and self.accepted_at is None and not self.was_cut_off(at)
+
     def was_cut_off(self, at: datetime) -> bool:
         """Whether whoever sent it must be gone: no call takes so long."""
         is_sending = self.status is RefundStatus.SUBMITTED and self.accepted_at is None
@@ -123,7 +127,7 @@ class Refund:
         """Sent, and no usable answer came: it may have happened."""
         if self.status is not RefundStatus.SUBMITTED:
             return self
-        unknown = evolve(self, status=RefundStatus.UNKNOWN, said=why)
+        unknown = evolve(self, status=RefundStatus.UNKNOWN, said=self.said if self.refused else why)
         return unknown._telling(EventKind.REFUND_OUTCOME_UNKNOWN, "sewapay", at, reason=why)
 
     def rejected(self, why: str, *, actor: str = "sewapay", at: datetime) -> Self:
@@ -155,10 +159,10 @@ class Refund:
         if seen.reported is Reported.REFUNDED:
             return self.confirmed(at=at)
         is_first = had_given_back == NOTHING
-        if seen.reported is Reported.PARTIALLY_REFUNDED and not self.is_all:
-            if self.accepted_at is not None or (is_first and not self.refused):
+        if seen.reported is Reported.PARTIALLY_REFUNDED:
+            if not self.is_all and (self.accepted_at is not None or (is_first and not self.refused)):
                 return self.confirmed(at=at)
-            if self.refused:
+            if self.refused and self.accepted_at is None:
                 return self.rejected(self.said or "the gateway refused it", at=at)
             return self
         if seen.reported is not Reported.COMPLETED or self.accepted_at is not None:

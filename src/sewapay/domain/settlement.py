@@ -8,12 +8,16 @@ from enum import StrEnum
 from attrs import evolve, frozen
 
 from sewapay.domain.booking import Booking, BookingStatus
+from sewapay.domain.doubts import says_nothing_of_refunds
+from sewapay.domain.events import EventKind
 from sewapay.domain.giving_back import gave_back, kept, refunded_outside
-from sewapay.domain.observation import Observation
+from sewapay.domain.looks import STUCK_AFTER
+from sewapay.domain.money import NOTHING
+from sewapay.domain.observation import Observation, Reported
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
 from sewapay.domain.refund import DID_NOT_HAPPEN_AFTER, Refund, RefundStatus
 
-__all__ = ["FullRefund", "Policies", "Policy", "settle", "weigh"]
+__all__ = ["FullRefund", "Policies", "Policy", "settle", "waiting", "weigh"]
 
 
 class Policy(StrEnum):
@@ -69,8 +73,9 @@ def settle(
     - A gateway's transaction that already stands on another payment goes to review (`transaction_seen_before`).
     - Doing it again changes nothing.
     """
-    if payment.status is PaymentStatus.UNDER_REVIEW and before.status is not PaymentStatus.UNDER_REVIEW:
-        return _held_apart(booking, payment, policies, at=at)
+    if payment.status is PaymentStatus.UNDER_REVIEW:
+        is_news = before.review_reason is not payment.review_reason and not transaction_seen_before
+        return _held_apart(booking, payment, policies, at=at) if is_news else (booking, payment)
     if payment.status is PaymentStatus.REFUNDED and policies.full_refund is FullRefund.REFUNDED:
         return booking.refund(payment.id, at=at), payment
     if payment.status is not PaymentStatus.COMPLETED or before.status is PaymentStatus.COMPLETED:
@@ -109,13 +114,17 @@ def weigh(
     if refund is not None and refund.is_open:
         if refund.was_cut_off(at):
             refund = refund.unanswered("the sending was cut off", at=at)
-        weighed = refund.weigh(seen, had_given_back=before.known_refunded, at=at)
+        doubtful = says_nothing_of_refunds(before, seen)
+        weighed = refund if doubtful else refund.weigh(seen, had_given_back=before.known_refunded, at=at)
         if weighed.status is RefundStatus.CONFIRMED:
             payment, ours = gave_back(payment, refund.amount, at=at), refund.amount.paisa
         elif weighed.status is RefundStatus.REJECTED:
             payment = kept(payment, at=at)
         else:
-            payment = _waiting(payment, weighed, at=at)
+            payment = waiting(payment, weighed, at=at)
+        is_elsewhere = seen.reported is Reported.PARTIALLY_REFUNDED and weighed.status is not RefundStatus.CONFIRMED
+        if is_elsewhere and not doubtful and payment.amount_refunded == NOTHING:
+            payment = evolve(payment, amount_refunded=None)  # a part went back that was none of ours
         refund = weighed
     if after.status is before.status or after.status not in (
         PaymentStatus.PARTIALLY_REFUNDED,
@@ -128,10 +137,16 @@ def weigh(
     return payment, refund
 
 
-def _waiting(payment: Payment, refund: Refund, *, at: datetime) -> Payment:
-    """A refund whose outcome is still not known: looked at again, and before long by a person."""
-    if refund.status is RefundStatus.UNKNOWN and at >= refund.requested_at + DID_NOT_HAPPEN_AFTER:
-        why = "whether a refund happened cannot be told from what the gateway says"
+def waiting(payment: Payment, refund: Refund, *, at: datetime) -> Payment:
+    """A refund whose outcome is still not known: looked at again, and before long by a person.
+
+    A gateway that said yes has a day to show it.
+    """
+    why = "whether a refund happened cannot be told from what the gateway says"
+    patience = DID_NOT_HAPPEN_AFTER
+    if refund.accepted_at is not None:
+        why, patience = "the gateway said yes to a refund, and does not show it as given back", STUCK_AFTER
+    if at >= refund.requested_at + patience:
         payment = payment.needing_attention(ReviewReason.REFUND_UNKNOWN, why, at=at)
     return evolve(payment, next_check_at=refund.due(at))
 
@@ -140,6 +155,8 @@ def _held_apart(booking: Booking, payment: Payment, policies: Policies, *, at: d
     """Money of another amount than is owed has just been put aside."""
     if payment.review_reason is not ReviewReason.AMOUNT_MISMATCH or payment.amount_paid is None:
         return booking, payment
+    if payment.amount_refunded != NOTHING:
+        return booking, payment  # it went back already, or a part of it
     if policies.amount_mismatch is Policy.REFUND:
         return booking, _to_refund(payment, at=at)
     is_enough = payment.amount_paid > payment.amount and booking.status is BookingStatus.PENDING
@@ -152,7 +169,10 @@ def _held_apart(booking: Booking, payment: Payment, policies: Policies, *, at: d
 def _surplus(payment: Payment, policy: Policy, *, at: datetime) -> Payment:
     marked = payment.marked_surplus(at=at)
     if policy is Policy.HONOUR:
-        return evolve(marked, review_reason=None)
+        kept_it = marked.telling(
+            EventKind.PAYMENT_RESOLVED, "sewapay", at, decision="honour", reason="the policy for surplus"
+        )
+        return evolve(kept_it, review_reason=None)
     return _to_refund(marked, at=at) if policy is Policy.REFUND else marked
 
 

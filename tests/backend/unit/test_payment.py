@@ -4,6 +4,7 @@ import pytest
 from attrs import evolve
 
 from sewapay.domain.checkout import Checkout, PostForm, Redirect
+from sewapay.domain.giving_back import reserved
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Reported
 from sewapay.domain.payment import PaymentStatus, ReturnStyle, ReturnTo, ReviewReason
@@ -324,6 +325,26 @@ def test_an_older_completed_answer_is_believed_over_a_newer_expired_one() -> Non
     now = expired.observe(an_answer(Reported.COMPLETED), at=NOON, asked_at_version=asked.version)
 
     assert now.status is PaymentStatus.COMPLETED
+
+
+@pytest.mark.fault("F54")
+@pytest.mark.parametrize("reported", [Reported.PARTIALLY_REFUNDED, Reported.REFUNDED])
+def test_money_that_went_back_is_not_told_by_an_answer_from_before_a_refund_of_ours(reported: Reported) -> None:
+    asked = after(an_open_payment(), an_answer(Reported.COMPLETED))
+    held = saved(reserved(asked, None, at=NOON)[0])
+
+    now = held.observe(an_answer(reported), at=NOON, asked_at_version=asked.version)
+
+    assert now is held
+
+
+@pytest.mark.fault("F40")
+def test_a_silence_after_all_planned_looks_does_not_end_the_asking() -> None:
+    much_later = NOON + timedelta(days=30)
+
+    unknown = an_open_payment().unanswered("no answer", at=much_later)
+
+    assert (unknown.outcome_unknown, unknown.next_check_at) == (True, much_later)
 
 
 @pytest.mark.parametrize("ending", [Reported.CANCELED, Reported.EXPIRED, Reported.FAILED])

@@ -162,6 +162,25 @@ async def test_a_soft_ending_is_looked_at_once_more_and_a_late_payment_counts() 
     assert (await shop.stored_booking(payment.booking_id)).status is BookingStatus.CONFIRMED
 
 
+@pytest.mark.fault("F40")
+async def test_the_last_look_at_a_soft_ending_is_made_again_until_it_is_answered() -> None:
+    shop = Shop()
+    payment = await shop.given_an_open_payment()
+    shop.gateway.link_expires(payment)
+    await shop.when_it_is_verified(payment)
+    shop.gateway.customer_pays(payment)
+    shop.clock.advance(minutes=45)
+    shop.gateway.goes_silent()
+    in_vain = await reconciled(shop)
+
+    shop.gateway.answers_again()
+    shop.clock.advance(minutes=1)
+    await reconciled(shop)
+
+    assert in_vain.silent == 1
+    assert (await shop.stored_payment(payment)).status is PaymentStatus.COMPLETED
+
+
 @pytest.mark.fault("F50")
 async def test_money_given_back_in_the_gateways_panel_is_noticed_without_anybody_asking() -> None:
     shop = Shop()
@@ -216,6 +235,17 @@ async def test_surplus_waits_for_a_person_unless_a_policy_gives_it_back() -> Non
         assert surplus.amount_reserved == NOTHING
         booking = await shop.stored_booking(surplus.booking_id)
         assert (booking.status, booking.settled_by == surplus.id) == (BookingStatus.CONFIRMED, False)
+
+
+async def test_surplus_that_is_to_be_given_back_is_given_back_by_the_very_next_run() -> None:
+    shop = Shop(environ={"SEWAPAY_ON_SURPLUS": "refund"})
+    await two_payments_of_one_booking(shop)
+    shop.clock.advance(minutes=60)
+    await reconciled(shop)
+
+    await reconciled(shop)
+
+    assert shop.gateway.refunded == 1
 
 
 @pytest.mark.fault("F61")
