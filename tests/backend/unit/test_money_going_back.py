@@ -12,12 +12,14 @@ from dependency_injector import providers
 
 from sewapay.adapters.fake.gateway import FakeGateway
 from sewapay.adapters.memory.store import MemoryStore
+from sewapay.adapters.system import RandomIds
 from sewapay.application.access import Principal
 from sewapay.application.errors import NotAllowed, RefundsNotOffered
 from sewapay.application.ports import Order, RefundKind, RefundOrder
 from sewapay.application.refund_payment import RefundRequest
 from sewapay.application.storage import Tx
 from sewapay.domain.errors import NothingToRefund, RefundInProgress, RefundTooLarge
+from sewapay.domain.identifiers import RefundId
 from sewapay.domain.ledger import Account
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
@@ -40,6 +42,43 @@ class InterruptedStore(MemoryStore):
         if happens is not None:
             await happens()
         return await super().transact(work)
+
+
+class ArmingIds(RandomIds):
+    """Names; when one is asked for a refund, its first transaction is the next one, and something happens before it."""
+
+    def __init__(self, store: InterruptedStore, happens: Callable[[], Awaitable[object]]) -> None:
+        self._store = store
+        self._happens = happens
+
+    def refund_id(self) -> RefundId:
+        happens, self._happens = self._happens, _nothing
+        self._store.before_the_next = happens
+        return super().refund_id()
+
+
+async def _nothing() -> None:
+    """Happens."""
+
+
+class PanelGateway(FakeGateway):
+    """A gateway in whose panel somebody gives everything back just before our own refund arrives."""
+
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        self.merchant_refunds(str(order.gateway_reference))
+        return await super().refund(order, wanted)
+
+
+class SlowGateway(FakeGateway):
+    """A gateway that gives money back and takes its time to say so."""
+
+    may_say_so: asyncio.Event
+
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        self.may_say_so = asyncio.Event()
+        said = await super().refund(order, wanted)
+        await self.may_say_so.wait()
+        return said
 
 
 class DyingGateway(FakeGateway):
@@ -119,7 +158,7 @@ async def test_what_is_left_is_reckoned_under_the_lock() -> None:
     async def somebody_else_is_faster() -> None:
         await refunded(shop, payment, 60000)
 
-    store.before_the_next = somebody_else_is_faster
+    shop.container.ids.override(providers.Object(ArmingIds(store, somebody_else_is_faster)))
     with pytest.raises(RefundTooLarge):
         await refunded(shop, payment, 60000)
 
@@ -240,16 +279,30 @@ async def test_a_yes_is_not_believed_before_a_look_up_agrees() -> None:
 
 
 @pytest.mark.fault("F65")
-async def test_a_refusal_because_it_went_back_before_is_settled_by_the_look_up() -> None:
-    shop = Shop()
+async def test_a_refusal_because_it_went_back_just_before_is_settled_by_the_look_up() -> None:
+    gateway = PanelGateway(name=KHALTI)
+    shop = Shop(gateway=gateway)
+    shop.gateway = gateway
     payment = (await shop.given_a_paid_booking()).payment
-    shop.gateway.merchant_refunds(payment)
 
     refund = await refunded(shop, payment)
 
     assert refund.status is RefundStatus.CONFIRMED
     assert await what_stands(shop, payment) == (PaymentStatus.REFUNDED, PRICE, NOTHING)
     assert await given_back_at_gateway(shop, payment) == 113000
+
+
+@pytest.mark.fault("F65")
+@pytest.mark.invariant("I13")
+async def test_what_went_back_in_the_panel_is_noticed_before_anything_is_sent() -> None:
+    shop = Shop()
+    payment = (await shop.given_a_paid_booking()).payment
+    shop.gateway.merchant_refunds(payment)
+
+    with pytest.raises(NothingToRefund):
+        await refunded(shop, payment)
+
+    assert (shop.gateway.refunded, await given_back_at_gateway(shop, payment)) == (0, 113000)
 
 
 @pytest.mark.fault("F66")
@@ -288,7 +341,7 @@ async def test_a_refund_whose_process_died_before_the_gateway_heard_is_not_sent_
     async def dies_before_it_is_noted() -> None:
         store.before_the_next = dies
 
-    store.before_the_next = dies_before_it_is_noted
+    shop.container.ids.override(providers.Object(ArmingIds(store, dies_before_it_is_noted)))
     with pytest.raises(Killed):
         await refunded(shop, payment, 50000)
     shop.gateway.answers_again()
@@ -348,18 +401,19 @@ async def test_a_gateway_that_gives_no_parts_back_is_not_asked_for_one() -> None
 @pytest.mark.fault("F74")
 @pytest.mark.fault("F64")
 async def test_a_refund_that_is_still_being_sent_is_not_taken_for_cut_off() -> None:
-    shop = Shop()
+    gateway = SlowGateway(name=KHALTI)
+    shop = Shop(gateway=gateway)
+    shop.gateway = gateway
     payment = (await shop.given_a_paid_booking()).payment
-    shop.gateway.holds_answers()
     sending = asyncio.create_task(refunded(shop, payment, 50000))
-    await until(lambda: shop.gateway.refunded == 1)
+    await until(lambda: gateway.refunded == 1)
 
     shop.clock.advance(seconds=29)
     await reconciled(shop)
     (meanwhile,) = await shop.store.read(lambda view: view.refunds.of_payment(payment.id))
-    shop.gateway.releases_answers()
+    gateway.may_say_so.set()
     refund = await sending
 
     assert (meanwhile.status, refund.status) == (RefundStatus.SUBMITTED, RefundStatus.CONFIRMED)
-    assert shop.gateway.refunded == 1
+    assert gateway.refunded == 1
     assert shop.clock.now() - refund.requested_at < timedelta(minutes=1)
