@@ -11,14 +11,15 @@ STAMP := $(VENV)/.installed
 PIP := $(PYTHON_IN) -m pip --disable-pip-version-check --no-input
 LEAST_BRANCH_COVERAGE := 95
 CORE := src/sewapay/domain/*,src/sewapay/application/*
+SOAKED := $(addprefix tests/backend/system/test_,kill.py gates.py fleet.py simulation.py state_machine.py)
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts tests coverage planted bench serve clean lock .install
+.PHONY: help demo test check lint types contracts tests coverage planted soak bench serve clean lock .install
 
 help:
 	@sed -n 's/^# make \([a-z]*\) */  make \1\t/p' Makefile
-	@echo "  one at a time: make lint | types | contracts | tests | coverage | planted | bench | serve | lock | clean"
+	@echo "  one at a time: make lint | types | contracts | tests | coverage | planted | soak | bench | serve | lock | clean"
 
 demo: $(STAMP)
 	@$(VENV)/bin/sewapay demo $(if $(filter-out 0 no false,$(DEMO_ONCE)),--once)
@@ -57,6 +58,19 @@ coverage: $(STAMP)
 # The test of the tests: bugs that cost money are planted one after another, and each has to turn a test red. Some minutes.
 planted: $(STAMP)
 	@$(PYTHON_IN) -m tests.planted
+
+# The long versions of tests that `make check` runs briefly; half an hour or more. Say how long by these, one after `make soak`:
+# make soak SEWAPAY_KILL_ROUNDS=500 SEWAPAY_SIMULATION_SEEDS=10000
+soak: export SEWAPAY_KILL_ROUNDS ?= 100
+soak: export SEWAPAY_GATE_REPEATS ?= 100
+soak: export SEWAPAY_FLEET_PAYMENTS ?= 5000
+soak: export SEWAPAY_SIMULATION_SEEDS ?= 3000
+soak: export SEWAPAY_TEST_TIMES ?= 10
+soak: $(STAMP)
+	@echo "== soak: $(SEWAPAY_KILL_ROUNDS) kills and $(SEWAPAY_GATE_REPEATS) crowds of each kind on each database," \
+		"$(SEWAPAY_FLEET_PAYMENTS) bookings before a fleet, $(SEWAPAY_SIMULATION_SEEDS) simulated worlds," \
+		"$(SEWAPAY_TEST_TIMES) times the state machine's usual examples"
+	@$(PYTHON_IN) -m pytest -s --durations=20 $(SOAKED)
 
 bench: $(STAMP)
 	@$(PYTHON_IN) -m bench
