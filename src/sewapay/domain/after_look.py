@@ -27,7 +27,13 @@ def looked_at(payment: Payment, *, at: datetime, answered: bool) -> Payment:
     - The gateway did not know our reference several times in a row: put before a person.
     - Nobody was shown a link, and the longest-lived one would be dead by now: expired.
     """
-    counted = evolve(payment, looked_at=at, silences=0 if answered else payment.silences + 1)
+    silences = 0 if answered else payment.silences + 1
+    opened_at = payment.opened_at or payment.created_at
+    if payment.can_be_looked_up and payment.status is PaymentStatus.OPEN:  # by far the most
+        again = next_look(payment, at, silences=silences)
+        if again is not None:
+            return evolve(payment, looked_at=at, silences=silences, next_check_at=again)
+    counted = evolve(payment, looked_at=at, silences=silences)
     if not payment.is_undecided:
         goes_back = payment.refund_due or payment.amount_reserved != NOTHING  # that has a plan of its own
         return counted if goes_back else counted.planned(at)
@@ -40,7 +46,6 @@ def looked_at(payment: Payment, *, at: datetime, answered: bool) -> Payment:
     if due.next_check_at is None:
         why = "the gateway gave no answer that decides it, in all the time that it was asked"
         return counted.held_for_review(ReviewReason.STUCK, why, at=at)
-    opened_at = payment.opened_at or payment.created_at
     if payment.status is PaymentStatus.PENDING and at >= opened_at + STUCK_AFTER:
         return counted.held_for_review(ReviewReason.STUCK, "the gateway has called it pending for a day", at=at)
     return due

@@ -16,7 +16,6 @@ Every moment but the first is later by a share of the way that hangs on the paym
 opened together do not all come back together.
 """
 
-import itertools
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -43,57 +42,65 @@ SPREAD: Final = 0.1
 WIDEST_SPREAD: Final = timedelta(minutes=10)
 
 
-def next_look(payment: "Payment", at: datetime) -> datetime | None:
-    """When this payment, as it stands at `at`, is due again; None when no further look is planned."""
-    planned = _planned(payment, at)
+def next_look(payment: "Payment", at: datetime, *, silences: int | None = None) -> datetime | None:
+    """When this payment, as it stands at `at`, is due again; None when no further look is planned.
+
+    `silences`, where they are others than those that are stored.
+    """
+    in_a_row = payment.silences if silences is None else silences
+    planned = _planned(payment, at, in_a_row)
     if not payment.outcome_unknown or not payment.can_be_looked_up:
         return planned
     if planned is None:  # the last look went unanswered
         return None
-    return min(planned, at + _pause(payment.silences))
+    return min(planned, at + _pause(in_a_row))
 
 
-def _planned(payment: "Payment", at: datetime) -> datetime | None:
+def _planned(payment: "Payment", at: datetime, silences: int) -> datetime | None:
     if payment.status is PaymentStatus.CREATED and not payment.can_be_looked_up:
         begun = payment.created_at + FIRST_LOOK
         return max((payment.expires_at or begun) if payment.outcome_unknown else begun, at)
-    moments = _moments(payment)
-    planned = next((moment for moment in _spread(payment, moments) if moment > at), None)
-    return planned if planned is not None or not moments else _last_look_again(payment, at, moments[-1])
+    before = None
+    for moment in _moments(payment):
+        spread = moment
+        if before is not None and moment + WIDEST_SPREAD > at:
+            share = int(payment.id[:4], 16) / 0xFFFF * SPREAD
+            spread += min((moment - before) * share, WIDEST_SPREAD)
+        if spread > at:
+            return spread
+        before = moment
+    return None if before is None else _last_look_again(payment, at, before, silences)
 
 
-def _last_look_again(payment: "Payment", at: datetime, last: datetime) -> datetime | None:
+def _last_look_again(payment: "Payment", at: datetime, last: datetime, silences: int) -> datetime | None:
     """What has ended or was paid is looked at a last time; a silence is no answer to that either."""
     is_over = payment.status in SOFT | MONEY and not payment.outcome_unknown
-    if not is_over or not payment.silences or at >= last + timedelta(days=DAYS):
+    if not is_over or not silences or at >= last + timedelta(days=DAYS):
         return None
-    return at + _pause(payment.silences)
+    return at + _pause(silences)
 
 
 def _pause(silences: int) -> timedelta:
     return AFTER_SILENCE[min(max(silences, 1), len(AFTER_SILENCE)) - 1]
 
 
-def _moments(payment: "Payment") -> list[datetime]:
-    """Every moment of the plan for a payment that stands like this."""
+def _moments(payment: "Payment") -> Iterator[datetime]:
+    """Every moment of the plan for a payment that stands like this, in order."""
     if payment.status is PaymentStatus.REFUNDED or not payment.can_be_looked_up:
-        return []
+        return
     if payment.paid_at is not None:
-        return [payment.paid_at + pause for pause in AFTER_PAYING]
+        yield from (payment.paid_at + pause for pause in AFTER_PAYING)
+        return
     if payment.expires_at is None:
-        return []
+        return
     opened, dead = payment.opened_at or payment.created_at, payment.expires_at
-    days = [dead + GRACE + timedelta(days=day) for day in range(1, DAYS + 1)]
     if payment.status in UNDECIDED or payment.outcome_unknown or payment.status is PaymentStatus.UNDER_REVIEW:
-        early = [opened + pause for pause in (*AFTER_OPENING, *LONG_LIFE) if opened + pause < dead]
-        return [*early, dead, dead + GRACE, *days]
-    if payment.status in SOFT:
-        return [dead + GRACE]
-    return []
-
-
-def _spread(payment: "Payment", moments: list[datetime]) -> Iterator[datetime]:
-    share = int(payment.id[:4], 16) / 0xFFFF * SPREAD
-    yield from moments[:1]
-    for before, moment in itertools.pairwise(moments):
-        yield moment + min((moment - before) * share, WIDEST_SPREAD)
+        for pause in (*AFTER_OPENING, *LONG_LIFE):
+            if opened + pause >= dead:
+                break
+            yield opened + pause
+        yield dead
+        yield dead + GRACE
+        yield from (dead + GRACE + timedelta(days=day) for day in range(1, DAYS + 1))
+    elif payment.status in SOFT:
+        yield dead + GRACE

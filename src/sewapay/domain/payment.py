@@ -18,10 +18,10 @@ from sewapay.domain.doubts import doubt_about_money, is_about_another, is_put_ri
 from sewapay.domain.events import Event, EventKind
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.ledger import Posting, posting
-from sewapay.domain.looks import next_look
+from sewapay.domain.looks import FIRST_LOOK, next_look
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Evidence, Observation, Reported
-from sewapay.domain.transitions import MONEY, TRANSITIONS, UNDECIDED, Decision, PaymentStatus, ReviewReason
+from sewapay.domain.transitions import MONEY, SOFT, TRANSITIONS, UNDECIDED, Decision, PaymentStatus, ReviewReason
 
 __all__ = ["Payment", "PaymentStatus", "ReturnStyle", "ReturnTo", "ReviewReason"]
 
@@ -218,8 +218,11 @@ class Payment:
     def unanswered(self, why: str, *, at: datetime) -> Self:
         """The gateway was asked and gave no usable answer: the status stays, and another look is due.
 
-        What is settled, ended or under review already does not become unknown by a silence.
+        What is settled, ended or under review already does not become unknown by a silence. What has ended is looked at
+        once more all the same: somebody had a reason to ask, and a link may be paid late.
         """
+        if self.status in SOFT and self.next_check_at is None and self.can_be_looked_up:
+            return evolve(self, next_check_at=at + FIRST_LOOK)
         if self.outcome_unknown or self.status not in UNDECIDED:
             return self
         return self._unsure(why, at)
