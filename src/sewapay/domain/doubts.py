@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from sewapay.domain.money import NOTHING
+from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.domain.transitions import MONEY, ReviewReason
 
 if TYPE_CHECKING:
     from sewapay.domain.payment import Payment
 
-__all__ = ["doubt_about_money", "is_about_another", "is_put_right_by", "says_nothing_of_refunds"]
+__all__ = ["doubt_about_money", "is_about_another", "is_put_right_by", "may_have_gone_back", "says_nothing_of_refunds"]
 
 
 def is_about_another(payment: "Payment", seen: Observation) -> bool:
@@ -47,6 +47,13 @@ def doubt_about_money(payment: "Payment", seen: Observation) -> tuple[ReviewReas
         why = f"transaction {seen.transaction_id}, and {payment.transaction_id} before"
         doubts.append((ReviewReason.CONTRADICTORY, why))
     return (doubts[0][0], f"{seen.said!r}: {', '.join(why for _, why in doubts)}") if doubts else None
+
+
+def may_have_gone_back(payment: "Payment", amount: Money | None) -> bool:
+    """Whether this can be what went back: no less than is known, and no more than was paid."""
+    if payment.amount_paid is None or amount is None:
+        return payment.amount_paid is None
+    return payment.known_refunded <= amount <= payment.amount_paid
 
 
 def says_nothing_of_refunds(payment: "Payment", seen: Observation) -> bool:

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 
 from sewapay.domain.booking import Booking
 from sewapay.domain.checkout import Checkout, NextStep
-from sewapay.domain.doubts import doubt_about_money, is_about_another, is_put_right_by
+from sewapay.domain.doubts import doubt_about_money, is_about_another, is_put_right_by, may_have_gone_back
 from sewapay.domain.events import Event, EventKind
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.ledger import Posting, posting
@@ -359,7 +359,7 @@ class Payment:
         refunded = {
             Reported.COMPLETED: self.amount_refunded,
             Reported.PARTIALLY_REFUNDED: known_or_not,
-            Reported.REFUNDED: seen.amount if self._may_have_gone_back(seen.amount) else known_or_not,
+            Reported.REFUNDED: seen.amount if may_have_gone_back(self, seen.amount) else known_or_not,
         }[seen.reported]
         return evolve(
             self,
@@ -378,12 +378,6 @@ class Payment:
     def _knows_of_refunds(self) -> bool:
         """Whether refunds of our own explain that something went back."""
         return self.amount_reserved != NOTHING or self.known_refunded != NOTHING
-
-    def _may_have_gone_back(self, amount: Money | None) -> bool:
-        """Whether this can be what went back: no less than is known, and no more than was paid."""
-        if self.amount_paid is None or amount is None:
-            return self.amount_paid is None
-        return self.known_refunded <= amount <= self.amount_paid
 
     def planned(self, at: datetime) -> Self:
         """The same payment, with its next look planned (`looks.py`); a refund, made or due, has a plan of its own."""

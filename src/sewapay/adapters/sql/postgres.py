@@ -39,6 +39,7 @@ _ON_THE_SERVER: Final = {
     "lock_timeout": "5s",
     "statement_timeout": "9s",
     "idle_in_transaction_session_timeout": "15s",  # what a machine that vanished leaves behind
+    "synchronous_commit": "on",  # whatever the server's default: what is acknowledged is on the disk
     "TimeZone": "UTC",
     "jit": "off",  # its start costs more than our statements
 }
