@@ -2,8 +2,8 @@
 
     for difference in differences(books, statement, now=now): ...
 
-The statement is the gateway's own account (`auditing/truth.py`). What the reconciler is about to notice by itself is told
-too, and marked as on its way.
+The statement is the gateway's own account (`auditing/truth.py`). What the reconciler is about to notice by itself is
+told too, and marked as on its way.
 """
 
 from collections import Counter
