@@ -485,7 +485,7 @@ def a_refund_that_was_decided_was_not_begun(it: Mutable) -> None:
 
 @plant("I11", when="all is quiet")
 def a_refunds_outcome_is_still_open(it: Mutable) -> None:
-    it.payment("refund_unknown")["review_reason"] = "surplus"
+    it.payment("refund_unknown")["review_reason"] = None
 
 
 @plant("I12")

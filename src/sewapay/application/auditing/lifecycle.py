@@ -175,6 +175,8 @@ def _not_failed(book: Book, payment: Row) -> Iterator[Finding]:
         why = str(event["data"].get("reason"))
         if status == "completed" and (who == "sewapay" or _was_just_decided(told, event, "honour")):
             continue
+        if status in ("partially_refunded", "refunded") and _was_just_decided(told, event, "close"):
+            continue
         if status == "failed" and (why.startswith("not attempted") or _was_just_decided(told, event, "close")):
             continue
         if status == "expired" and payment["next_step"] is None and payment["gateway_reference"] is None:
@@ -201,7 +203,7 @@ def _at_rest(case: Case, payment: Row) -> Iterator[Finding]:
         yield about("I11", payment, f"it is {payment['status']} and still not decided")
     if payment["refund_due"] and payment["amount_reserved"] == 0:
         yield about("I11", payment, "it was decided to give it back, and that was not done")
-    if payment["amount_reserved"] and payment["review_reason"] != "refund_unknown":
+    if payment["amount_reserved"] and payment["review_reason"] is None:
         yield about("I11", payment, f"whether {rupees(payment['amount_reserved'])} was given back is still open")
     if payment["next_check_at"] is not None and payment["next_check_at"] <= case.now:
         yield about("I11", payment, "it is due to be looked at, and was not")

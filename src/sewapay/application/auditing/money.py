@@ -101,7 +101,9 @@ def _proves(answer: Row, payment: Row) -> bool:
 def _beside_the_settling_one(case: Case, payment: Row) -> Iterator[Finding]:
     """I4: of all that came, one settles; every other is surplus, and is given back or waits for a person."""
     settles = case.book.booking["settled_by"] == payment["id"]
-    if payment["status"] in ("completed", "partially_refunded") and settles == payment["surplus"]:
+    went_elsewhere = payment["status"] == "partially_refunded" and case.book.was_decided(payment, "close")
+    is_here = payment["status"] in ("completed", "partially_refunded") and not went_elsewhere
+    if is_here and settles == payment["surplus"]:
         claims = "settles the booking and is surplus" if settles else "neither settles the booking nor is surplus"
         yield about("I4", payment, f"its money came, and it {claims}")
     if payment["surplus"] and payment["status"] not in MONEY:
@@ -196,7 +198,7 @@ def _even(book: Book, payment: Row, line: Line) -> Iterator[Finding]:
     is_untold = 0 < unseen <= sum(line.returned_by(By.PANEL)) and book.refunds[payment["id"]]
     if line.status == "partially_refunded" and (back is None or is_untold):
         return  # no answer of the gateway says how much of a part went back in its own panel
-    if payment["review_reason"] == "refund_unknown" and 0 < unseen <= payment["amount_reserved"]:
+    if payment["review_reason"] is not None and 0 < unseen <= payment["amount_reserved"]:
         return  # a person was asked whether this refund happened
     yield about("I1", payment, f"{rupees(back)} is recorded as given back, and {rupees(line.refunded_amount)} was")
 
