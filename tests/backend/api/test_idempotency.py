@@ -342,7 +342,7 @@ class TestCutOff:
             "still-running",
             "2",
         )
-        assert (taken_over.status_code, taken_over.json()["status"]) == (201, "submitted")
+        assert (taken_over.status_code, taken_over.json()["status"]) == (201, "confirmed")
         assert over_the_wire(again) == over_the_wire(taken_over)
         assert [refund["id"] for refund in refunds.json()["items"]] == [taken_over.json()["id"]]
         assert gateway.refunded == 1
