@@ -6,7 +6,7 @@ from sewapay.domain.booking import Booking, BookingStatus
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
-from sewapay.domain.settlement import Policies, settle
+from sewapay.domain.settlement import Policies, Policy, settle
 from tests.backend.unit.given import (
     NOON,
     OWED,
@@ -85,6 +85,29 @@ def test_a_transaction_that_stands_elsewhere_confirms_nothing() -> None:
 
     assert booking.status is BookingStatus.PENDING
     assert (payment.status, payment.review_reason) == (PaymentStatus.UNDER_REVIEW, ReviewReason.TRANSACTION_REPEATED)
+
+
+@pytest.mark.fault("F49")
+@pytest.mark.parametrize("reason", [ReviewReason.STUCK, ReviewReason.ORPHANED_REFERENCE])
+@pytest.mark.parametrize(
+    ("policy", "status", "due", "booking_status"),
+    [
+        (Policy.HONOUR, PaymentStatus.COMPLETED, False, BookingStatus.CONFIRMED),
+        (Policy.HOLD, PaymentStatus.UNDER_REVIEW, False, BookingStatus.PENDING),
+        (Policy.REFUND, PaymentStatus.UNDER_REVIEW, True, BookingStatus.PENDING),
+    ],
+)
+def test_money_that_shows_up_after_a_person_was_asked_goes_the_way_of_its_policy(
+    reason: ReviewReason, policy: Policy, status: PaymentStatus, due: bool, booking_status: BookingStatus
+) -> None:
+    waiting = saved(an_open_payment().held_for_review(reason, "a person was asked", at=NOON))
+    paid = waiting.observe(an_answer(Reported.COMPLETED), at=NOON, asked_at_version=waiting.version)
+    policies = Policies(stuck_pending=policy, orphaned_reference=policy)
+
+    booking, payment = settled(a_booking(), paid, before=waiting, policies=policies)
+
+    assert (payment.status, payment.refund_due, booking.status) == (status, due, booking_status)
+    assert payment.review_reason is (None if policy is Policy.HONOUR else reason)
 
 
 @pytest.mark.parametrize("seen_before", [False, True])
