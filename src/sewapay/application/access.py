@@ -116,8 +116,10 @@ class Principal:
     def require(self, operation: Operation) -> None:
         """Raise `NotAllowed` unless the caller `may` do `operation`."""
         if not self.may(operation):
+            wanted = " or ".join(sorted(POLICY[operation].scopes))
+            if not wanted:
+                raise NotAllowed(f"only staff may {operation}: use a staff token")
             if self.role is Role.SERVICE:
-                wanted = " or ".join(sorted(POLICY[operation].scopes))
                 raise NotAllowed(f"this key may not {operation}: it needs the scope {wanted}")
             raise NotAllowed(f"a {self.role} may not {operation}: use a service's API key or a staff token")
 

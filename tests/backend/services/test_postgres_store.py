@@ -704,8 +704,9 @@ async def test_a_place_that_the_database_does_not_know_any_more_is_refused(store
     await given(store, a_booking(1), a_booking(2))  # as after a backup was restored
 
     assert await told(store, write_place(2)) == ([], write_place(2))
-    with pytest.raises(InvalidCursor):
-        await told(store, write_place(3))
+    for place in (3, 2**63 - 1, 2**63, 10**40):
+        with pytest.raises(InvalidCursor):
+            await told(store, write_place(place))
 
 
 # -- who looks at which payment ----------------------------------------------------------------------------------------

@@ -105,6 +105,12 @@ def test_a_refusal_names_the_scope_that_is_missing() -> None:
         Principal(role=Role.SERVICE, id="key", scopes=frozenset({Scope.READ})).require(Operation.OPEN_CHECKOUT)
 
 
+@pytest.mark.parametrize("role", [Role.CUSTOMER, Role.LINK, Role.SERVICE])
+def test_a_refusal_does_not_send_anybody_for_a_key_where_no_key_is_good_enough(role: Role) -> None:
+    with pytest.raises(NotAllowed, match=r"^only staff may resolve a payment: use a staff token$"):
+        Principal(role=role, id="42", scopes=frozenset(Scope)).require(Operation.RESOLVE_PAYMENT)
+
+
 @pytest.mark.parametrize("operation", Operation)
 def test_asking_whether_one_may_agrees_with_being_refused(operation: Operation) -> None:
     callers = [Principal(role=role, id="42", scopes=frozenset({scope})) for role, scope in product(Role, Scope)]

@@ -14,6 +14,7 @@ __all__ = ["read_cursor", "read_place", "write_cursor", "write_place"]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FEED: Final = "feed"
+_LAST_PLACE: Final = 2**63 - 1  # what the databases count to
 LONGEST: Final = 120
 
 
@@ -46,7 +47,7 @@ def read_place(cursor: str) -> int:
         place = int(number)
     except ValueError as error:
         raise InvalidCursor from error
-    if place < 1 or write_place(place) != cursor:
+    if not 1 <= place <= _LAST_PLACE or write_place(place) != cursor:
         raise InvalidCursor
     return place
 
