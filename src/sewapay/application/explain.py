@@ -22,7 +22,7 @@ from sewapay.domain.refund import Refund, RefundStatus
 from sewapay.domain.resolution import Decision, resolve
 from sewapay.domain.settlement import Policies
 
-__all__ = ["BOOKINGS", "DECISIONS", "REFUNDS", "REVIEWS", "STATUSES", "Asked", "Story", "explain"]
+__all__ = ["BOOKINGS", "DECISIONS", "REFUNDS", "REVIEWS", "STATUSES", "Asked", "Story", "both_times", "explain"]
 
 NEPAL: Final = timezone(timedelta(hours=5, minutes=45))
 LATE: Final = timedelta(minutes=10)
@@ -198,7 +198,7 @@ def _standing(payment: Payment, asked: Asked) -> Iterator[str]:
 def _happened(timeline: Sequence[TimelineItem]) -> Iterator[str]:
     for item in timeline:
         who = "" if item.actor in ("sewapay", "gateway") else f" (by {item.actor})"
-        yield f"{_both_times(item.at)}  {item.summary}{who}"
+        yield f"{both_times(item.at)}  {item.summary}{who}"
 
 
 def _said(payment: Payment, now: datetime) -> Iterator[str]:
@@ -220,7 +220,7 @@ def _booking(story: Story) -> Iterator[str]:
     for other in story.attempts:
         if other.id != payment.id:
             flag = ", surplus" if other.surplus else ""
-            begun = _both_times(other.created_at)
+            begun = both_times(other.created_at)
             yield f"Another attempt: {other.id}, {other.amount}, {other.status}{flag}, begun {begun}."
 
 
@@ -252,7 +252,7 @@ def _next(payment: Payment, now: datetime) -> Iterator[str]:
     if not payment.can_be_looked_up:
         what = "It is looked at"
     if due > now:
-        yield f"{what} at {_both_times(due)}, in {_ago(due - now)}."
+        yield f"{what} at {both_times(due)}, in {_ago(due - now)}."
         return
     yield f"{what} as soon as a worker gets to it: it has been due for {_ago(now - due)}."
     if now - due > LATE:
@@ -329,7 +329,7 @@ def _came(payment: Payment) -> str:
     if payment.amount_paid is None:
         return "money came, and the gateway does not say how much"
     fee = f", of which the gateway keeps {payment.fee}" if payment.fee not in (None, NOTHING) else ""
-    when = f" at {_both_times(payment.paid_at)}" if payment.paid_at is not None else ""
+    when = f" at {both_times(payment.paid_at)}" if payment.paid_at is not None else ""
     return f"{payment.amount_paid} came{when}{fee}"
 
 
@@ -343,7 +343,7 @@ def _because(payment: Payment) -> str:
     return f": {payment.reason}" if payment.reason else ""
 
 
-def _both_times(at: datetime) -> str:
+def both_times(at: datetime) -> str:
     """Nepal's time, and UTC in brackets; its date only where it is another day."""
     there, utc = at.astimezone(NEPAL), at.astimezone(UTC)
     shown = f"{utc:%H:%M:%S}" if there.date() == utc.date() else f"{utc:%Y-%m-%d %H:%M:%S}"

@@ -43,11 +43,15 @@ class Pace:
         """Whether more than this share of a minute's budget is left."""
         return now - self.spent_until > timedelta(minutes=1) * share
 
+    def is_away(self, now: datetime) -> bool:
+        """Whether nothing is asked now, not even by one call, to see."""
+        return self.away_until is not None and now < self.away_until
+
     def take(self, wanted: int, *, per_minute: int, now: datetime) -> tuple[Self, int]:
         """How many of `wanted` calls may be made now: none while it is away, one to see whether it is back."""
+        if self.is_away(now):
+            return self, 0
         if self.away_until is not None:
-            if now < self.away_until:
-                return self, 0
             wanted = min(wanted, 1)
         start = max(self.spent_until, now - timedelta(minutes=1))
         each = timedelta(microseconds=MICROSECONDS_A_MINUTE / per_minute)

@@ -16,11 +16,12 @@ from sewapay.application.refund_payment import RefundPayment, RefundRequest
 from sewapay.application.storage import Claim, Poisoned, Transact, Tx
 from sewapay.domain.after_look import looked_at
 from sewapay.domain.errors import DomainError
+from sewapay.domain.identifiers import GatewayName
 from sewapay.domain.money import NOTHING
 from sewapay.domain.observation import Observation, Reported
 from sewapay.domain.payment import Payment
 
-__all__ = ["ReconcilePayments", "Reconciled"]
+__all__ = ["LeftAlone", "ReconcilePayments", "Reconciled"]
 
 LEASE_SECONDS: Final = 120.0
 SILENCES_UNTIL_STOP: Final = 5
@@ -29,11 +30,20 @@ KEYS_FORGOTTEN_AT_ONCE: Final = 500
 
 
 @frozen(kw_only=True)
+class LeftAlone:
+    """A gateway for which nothing was taken, due or not: it is away until then, or (None) the budget is spent."""
+
+    gateway: GatewayName
+    until: datetime | None
+
+
+@frozen(kw_only=True)
 class Reconciled:
     """What one run did: how many payments it took, asked about, and changed.
 
     `silent`: no usable answer. `skipped`: given back untouched because the gateway is away. `lost`: somebody else had
     taken them over. `poisoned`: rows that cannot be read. `broken`: payments, and the error that stopped each.
+    `left_alone`: gateways for which nothing was taken, so that what is due there waits.
     """
 
     claimed: int = 0
@@ -44,6 +54,7 @@ class Reconciled:
     lost: int = 0
     poisoned: tuple[Poisoned, ...] = ()
     broken: tuple[tuple[Claim, Exception], ...] = field(default=(), repr=False)
+    left_alone: tuple[LeftAlone, ...] = ()
 
     def and_(self, other: "Reconciled") -> "Reconciled":
         """Both together."""
@@ -56,6 +67,7 @@ class Reconciled:
             lost=self.lost + other.lost,
             poisoned=(*self.poisoned, *other.poisoned),
             broken=(*self.broken, *other.broken),
+            left_alone=tuple(dict.fromkeys((*self.left_alone, *other.left_alone))),
         )
 
 
@@ -126,9 +138,9 @@ class ReconcilePayments:
         await self.transact(lambda tx: tx.answers.forget_before(tx.time() - KEPT_FOR, limit=KEYS_FORGOTTEN_AT_ONCE))
 
     async def _of(self, gateway: PaymentGateway, limit: int) -> Reconciled:
-        claims, poisoned = await self.transact(lambda tx: self._claim(tx, gateway, limit))
+        claims, poisoned, left_alone = await self.transact(lambda tx: self._claim(tx, gateway, limit))
         if not claims:
-            return Reconciled(poisoned=tuple(poisoned))
+            return Reconciled(poisoned=tuple(poisoned), left_alone=left_alone)
         quiet = _Quiet()
         calls = [partial(self._look, gateway, claim, quiet) for claim in claims]
         outcomes = await self.together(calls)
@@ -151,11 +163,14 @@ class ReconcilePayments:
             broken=tuple(broken),
         )
 
-    def _claim(self, tx: Tx, gateway: PaymentGateway, limit: int) -> tuple[list[Claim], list[Poisoned]]:
+    def _claim(
+        self, tx: Tx, gateway: PaymentGateway, limit: int
+    ) -> tuple[list[Claim], list[Poisoned], tuple[LeftAlone, ...]]:
         pace = tx.paces.get(gateway.name, gateway.environment)
         taken, granted = pace.take(limit, per_minute=self.per_minute, now=tx.time())
         if not granted:
-            return [], []
+            until = pace.away_until if pace.is_away(tx.time()) else None
+            return [], [], (LeftAlone(gateway=gateway.name, until=until),)
         claims, poisoned = tx.payments.claim(
             gateway.name,
             gateway.environment,
@@ -167,7 +182,7 @@ class ReconcilePayments:
             if len(claims) < granted:
                 taken, _ = pace.take(len(claims), per_minute=self.per_minute, now=tx.time())
             tx.paces.save(gateway.name, gateway.environment, taken)
-        return claims, poisoned
+        return claims, poisoned, ()
 
     async def _look(self, gateway: PaymentGateway, claim: Claim, quiet: _Quiet) -> _Seen:
         asked = claim.payment

@@ -12,6 +12,7 @@ from sewapay.adapters.sql.migrations import migrate as migrate_database
 from sewapay.adapters.web.auth import issue_token
 from sewapay.application.access import Scope
 from sewapay.application.audit import UnreadableStatement
+from sewapay.application.explain import both_times
 from sewapay.application.ports import RefundKind
 from sewapay.application.reconcile_payments import Reconciled
 from sewapay.domain.errors import InvalidIdentifier, SewapayError
@@ -111,9 +112,14 @@ def worker(once: bool) -> None:
 def _tell(done: Reconciled) -> None:
     """What a run of the reconciler did; the exit code is 1 when something broke in it."""
     click.echo(
-        f"{done.claimed} payments were due: {done.asked} asked about, {done.changed} changed, {done.silent} without"
+        f"{done.claimed} due payments taken: {done.asked} asked about, {done.changed} changed, {done.silent} without"
         f" an answer, {done.skipped} left for later, {len(done.poisoned) + len(done.broken)} put aside by an error."
     )
+    for one in done.left_alone:
+        why = "the minute's calls are spent"
+        if one.until is not None:
+            why = f"until {both_times(one.until)} it is left alone, for it does not answer, or refuses our key"
+        click.echo(f"What is due at {one.gateway} waits: {why}.")
     if done.poisoned or done.broken:
         sys.exit(1)
 

@@ -10,7 +10,7 @@ from typing import Final
 import uvloop
 
 from sewapay.application.errors import StoreUnavailable
-from sewapay.application.reconcile_payments import Reconciled
+from sewapay.application.reconcile_payments import LeftAlone, Reconciled
 from sewapay.entrypoints.container import Container, build_container
 from sewapay.entrypoints.logs import configure_logs
 
@@ -35,6 +35,7 @@ class Worker:
         self._idle_seconds = idle_seconds
         self._stopping = asyncio.Event()
         self._tidies_at = 0.0
+        self._left_alone: frozenset[LeftAlone] = frozenset()
 
     async def until_stopped(self) -> None:
         """Work until `stop`. What goes wrong is logged, and tried again; a run that has begun is finished."""
@@ -71,6 +72,10 @@ class Worker:
             _log.error("payment %s cannot be read (%s): put off for a day", row.payment_id, row.why)
         for claim, error in done.broken:
             _log.error("payment %s broke the reconciler: put off for an hour", claim.payment.id, exc_info=error)
+        away = frozenset(one for one in done.left_alone if one.until is not None)
+        for one in away - self._left_alone:
+            _log.warning("%s is left alone until %s: it does not answer, or refuses our key", one.gateway, one.until)
+        self._left_alone = away
         if done.claimed:
             _log.info(
                 "reconciled: %d due, %d asked, %d changed, %d silent, %d skipped, %d taken over, in %.2f s",

@@ -272,8 +272,27 @@ def test_reconciling_settles_what_is_due(small: Small) -> None:
     done = small.run_alone("reconcile")
 
     assert done.returncode == 0
-    assert done.stdout.startswith("1 payments were due: 1 asked about, 1 changed, 0 without an answer, ")
+    assert done.stdout.startswith("1 due payments taken: 1 asked about, 1 changed, 0 without an answer, ")
     assert small.run("audit", "--ledger", small.ledger).returncode == 0
+
+
+def test_reconciling_while_a_gateway_is_away_says_that_what_is_due_waits(small: Small) -> None:
+    small.execute(
+        "INSERT OR REPLACE INTO paces (gateway, environment, spent_until, silences, away_until) VALUES (?, ?, ?, ?, ?)",
+        *("khalti", "sandbox", "2026-01-01T00:00:00.000000+00:00", 5, "2099-01-01T06:00:00.000000+00:00"),
+    )
+
+    done = small.run_alone("reconcile")
+
+    assert (done.returncode, lines(done)) == (
+        0,
+        [
+            "0 due payments taken: 0 asked about, 0 changed, 0 without an answer, 0 left for later,"
+            " 0 put aside by an error.",
+            "What is due at khalti waits: until 2099-01-01 11:45:00 (06:00:00 UTC) it is left alone, for it does not"
+            " answer, or refuses our key.",
+        ],
+    )
 
 
 def test_reconciling_one_payment_asks_about_it_now(small: Small) -> None:

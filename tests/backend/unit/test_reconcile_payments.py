@@ -8,7 +8,7 @@ from attrs import evolve
 from dependency_injector import providers
 
 from sewapay.application.ports import Order
-from sewapay.application.reconcile_payments import Reconciled
+from sewapay.application.reconcile_payments import LeftAlone, Reconciled
 from sewapay.domain.booking import BookingStatus
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Observation, Reported
@@ -306,9 +306,36 @@ async def test_a_gateway_that_is_away_is_left_alone_for_a_while_and_tried_by_one
 
     assert first.silent + first.skipped == 40
     assert first.skipped > 0
+    assert first.left_alone == ()
     assert while_away.claimed == 0
     assert (probe.claimed, probe.changed) == (1, 1)
     assert rest.changed == 39
+
+
+async def test_a_run_that_takes_nothing_because_a_gateway_is_away_does_not_say_that_nothing_is_due() -> None:
+    shop = Shop()
+    for _ in range(5):
+        await shop.given_an_open_payment()
+    shop.gateway.goes_silent()
+    shop.clock.advance(minutes=1)
+    await reconciled(shop)
+
+    while_away = await reconciled(shop)
+
+    half_a_minute_later = shop.clock.now() + timedelta(seconds=30)
+    assert while_away == Reconciled(left_alone=(LeftAlone(gateway=shop.gateway.name, until=half_a_minute_later),))
+
+
+async def test_a_run_that_takes_nothing_because_the_budget_is_spent_says_so() -> None:
+    shop = Shop(environ={"SEWAPAY_LOOKUPS_PER_MINUTE": "1"})
+    for _ in range(2):
+        await shop.given_an_open_payment()
+    shop.clock.advance(minutes=1)
+    await reconciled(shop)
+
+    afterwards = await reconciled(shop)
+
+    assert afterwards == Reconciled(left_alone=(LeftAlone(gateway=shop.gateway.name, until=None),))
 
 
 async def test_the_budget_of_a_minute_is_kept_and_refilled_by_time() -> None:

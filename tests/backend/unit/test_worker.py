@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeVar
 
 import pytest
@@ -220,6 +221,21 @@ async def test_once_for_cron_does_not_wait_for_a_gateway_that_is_away() -> None:
 
     assert done.silent + done.skipped == 40
     assert done.changed == done.silent
+
+
+async def test_that_a_gateway_is_left_alone_is_in_the_log_once_for_each_pause(caplog: pytest.LogCaptureFixture) -> None:
+    shop = Shop()
+    await given_due_payments(shop, 5)
+    shop.gateway.goes_silent()
+    worker = Worker(shop.container)
+
+    with caplog.at_level(logging.WARNING, "sewapay.worker"):
+        for _ in range(4):
+            await worker.once()
+
+    assert [record.getMessage() for record in caplog.records if record.name == "sewapay.worker"] == [
+        f"khalti is left alone until {shop.clock.now() + timedelta(seconds=30)}: it does not answer, or refuses our key"
+    ]
 
 
 async def test_once_for_cron_says_so_when_the_database_is_away() -> None:
