@@ -30,7 +30,7 @@ def looked_at(payment: Payment, *, at: datetime, answered: bool) -> Payment:
     silences = 0 if answered else payment.silences + 1
     opened_at = payment.opened_at or payment.created_at
     if payment.can_be_looked_up and payment.status is PaymentStatus.OPEN:  # by far the most
-        again = next_look(payment, at, silences=silences)
+        again = next_look(payment, at, silences=silences, was_answered=answered)
         if again is not None:
             return evolve(payment, looked_at=at, silences=silences, next_check_at=again)
     counted = evolve(payment, looked_at=at, silences=silences)
@@ -42,7 +42,7 @@ def looked_at(payment: Payment, *, at: datetime, answered: bool) -> Payment:
             ended = evolve(counted, status=PaymentStatus.EXPIRED, outcome_unknown=False, reason="link never shown")
             return ended.planned(at).telling(EventKind.PAYMENT_EXPIRED, "sewapay", at, reason="link never shown")
         return counted.planned(at)
-    due = evolve(counted, next_check_at=next_look(counted, at))
+    due = evolve(counted, next_check_at=next_look(counted, at, was_answered=answered))
     if due.next_check_at is None:
         why = "the gateway gave no answer that decides it, in all the time that it was asked"
         return counted.held_for_review(ReviewReason.STUCK, why, at=at)

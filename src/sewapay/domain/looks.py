@@ -42,14 +42,17 @@ SPREAD: Final = 0.1
 WIDEST_SPREAD: Final = timedelta(minutes=10)
 
 
-def next_look(payment: "Payment", at: datetime, *, silences: int | None = None) -> datetime | None:
+def next_look(
+    payment: "Payment", at: datetime, *, silences: int | None = None, was_answered: bool = False
+) -> datetime | None:
     """When this payment, as it stands at `at`, is due again; None when no further look is planned.
 
-    `silences`, where they are others than those that are stored.
+    `silences`, where they are others than those that are stored. `was_answered`: just now, though it decided nothing;
+    to ask again soon would be to ask for the same answer.
     """
     in_a_row = payment.silences if silences is None else silences
     planned = _planned(payment, at, in_a_row)
-    if not payment.outcome_unknown or not payment.can_be_looked_up:
+    if was_answered or not payment.outcome_unknown or not payment.can_be_looked_up:
         return planned
     if planned is None:  # the last look went unanswered
         return None

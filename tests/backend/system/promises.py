@@ -16,7 +16,8 @@ from attrs import frozen
 PAID_AT_KHALTI: Final = frozenset({"Completed", "Partially Refunded", "Refunded"})
 MONEY: Final = frozenset({"completed", "partially_refunded", "refunded"})
 
-# A status never gives way to one of a lower rank; of the three endings without money none follows another.
+# A status never gives way to one of a lower rank; of the three endings without money none follows another. What a
+# person closed has failed, whatever it was before.
 RANK: Final = MappingProxyType(
     {
         "created": 0,
@@ -43,17 +44,32 @@ KHALTI_SAID: Final = MappingProxyType(
     }
 )
 
+# What a booking may become, in one step or in several. Money that comes all the same confirms a canceled one.
+BECOMES: Final = MappingProxyType(
+    {
+        "pending": frozenset({"pending", "confirmed", "canceled", "refunded"}),
+        "canceled": frozenset({"canceled", "confirmed", "refunded"}),
+        "confirmed": frozenset({"confirmed", "refunded"}),
+        "refunded": frozenset({"refunded"}),
+    }
+)
+SETTLED: Final = frozenset({"confirmed", "refunded"})
+
 Row = Mapping[str, Any]
 
 
 @frozen(kw_only=True)
 class Rows:
-    """What our database holds: bookings and payments by their ids, events in their order, kept answers by payment."""
+    """What our database holds: bookings and payments by their ids, events in their order, kept answers by payment.
+
+    `refunds`: those of all payments, where they were read.
+    """
 
     bookings: Mapping[int, Row]
     payments: Mapping[str, Row]
     events: tuple[Row, ...]
     answers: Mapping[str, int]
+    refunds: tuple[Row, ...] = ()
 
     def of_booking(self, booking_id: int) -> list[Row]:
         """Its payments."""
@@ -62,13 +78,17 @@ class Rows:
 
 @frozen(kw_only=True)
 class AtKhalti:
-    """One line of Khalti's ledger. `ever`: every status that the payment ever had there."""
+    """One line of Khalti's ledger. `ever`: every status that the payment ever had there.
+
+    `given_back`: what each of our calls gave back, in paisa.
+    """
 
     order: str
     amount: int
     status: str
     transaction_id: str | None
     ever: frozenset[str]
+    given_back: tuple[int, ...] = ()
 
 
 Ledger = Mapping[str, AtKhalti]
@@ -99,12 +119,17 @@ def _of_booking(booking: Row, rows: Rows, ledger: Ledger, now: datetime) -> Iter
     told = Counter(event["kind"] for event in rows.events if event["booking_id"] == booking["id"])
     if told["booking.registered"] != 1:
         yield f"{name} was registered {told['booking.registered']} times"
-    for status in ("confirmed", "canceled"):
-        if told[f"booking.{status}"] != (booking["status"] == status):
+    wanted = {
+        "confirmed": {booking["status"] in SETTLED},
+        "refunded": {booking["status"] == "refunded"},
+        "canceled": {False, True} if booking["status"] in SETTLED else {booking["status"] == "canceled"},
+    }
+    for status, times in wanted.items():
+        if told[f"booking.{status}"] not in times:
             yield f"{name} is {booking['status']} and was told {status} {told[f'booking.{status}']} times"
-    if (booking["status"] == "confirmed") != (booking["settled_by"] is not None):
+    if (booking["status"] in SETTLED) != (booking["settled_by"] is not None):
         yield f"{name} is {booking['status']}, settled by {booking['settled_by']}"
-    if booking["status"] == "confirmed":
+    if booking["status"] in SETTLED:
         yield from _of_confirmation(booking, rows, ledger)
     live = [
         payment["id"]
@@ -135,6 +160,8 @@ def _of_confirmation(booking: Row, rows: Rows, ledger: Ledger) -> Iterator[str]:
         yield f"{name} owes {booking['amount']}, and {there.amount} was paid"
     if payment["status"] not in MONEY or payment["surplus"]:
         yield f"{name} is confirmed by a payment that is {payment['status']}"
+    if booking["status"] == "refunded" and payment["status"] != "refunded":
+        yield f"{name} is refunded, and its payment is {payment['status']}"
 
 
 def _of_payment(payment: Row, rows: Rows, ledger: Ledger) -> Iterator[str]:
@@ -148,11 +175,12 @@ def _of_payment(payment: Row, rows: Rows, ledger: Ledger) -> Iterator[str]:
         yield f"{name} names a pidx that Khalti never gave"
     if there is not None and there.order != payment["order_reference"]:
         yield f"{name} has a pidx that was given for another order"
-    if status in KHALTI_SAID and (there is None or not there.ever & KHALTI_SAID[status]):
+    never_shown = status == "expired" and payment["gateway_reference"] is None and not payment["has_link"]
+    if status in KHALTI_SAID and not never_shown and (there is None or not there.ever & KHALTI_SAID[status]):
         yield f"{name} is {status}, and Khalti never said so"
-    if status == "failed" and not str(payment["reason"]).startswith("not attempted"):
+    if status == "failed" and not (str(payment["reason"]).startswith("not attempted") or _was_closed(payment, rows)):
         yield f"{name} is failed, because {payment['reason']}"
-    if status == "failed" and payment["outcome_unknown"]:
+    if status == "failed" and payment["outcome_unknown"] and not _was_closed(payment, rows):
         yield f"{name} is failed and unknown"
     if payment["transaction_id"] is not None and (there is None or there.transaction_id != payment["transaction_id"]):
         yield f"{name} has a transaction that is not Khalti's"
@@ -162,6 +190,18 @@ def _of_payment(payment: Row, rows: Rows, ledger: Ledger) -> Iterator[str]:
     if payment["surplus"] and status not in MONEY:
         yield f"{name} is surplus and {status}"
     yield from _of_events(payment, rows)
+    if rows.refunds and there is not None:
+        yield from _of_refunds(payment, rows, there)
+
+
+def _of_refunds(payment: Row, rows: Rows, there: AtKhalti) -> Iterator[str]:
+    """Never more than was paid, and never twice for one request."""
+    refunds = [refund for refund in rows.refunds if refund["payment_id"] == payment["id"]]
+    sent = [refund["amount"] for refund in refunds if refund["status"] != "rejected"]
+    if sum(sent) > (payment["amount_paid"] or 0):
+        yield f"payment {payment['id']} was paid {payment['amount_paid']}, and gives {sum(sent)} back"
+    if len(there.given_back) > len(sent):
+        yield f"payment {payment['id']} has refunds of {sent}, and Khalti gave {there.given_back} back"
 
 
 def _of_events(payment: Row, rows: Rows) -> Iterator[str]:
@@ -172,10 +212,17 @@ def _of_events(payment: Row, rows: Rows) -> Iterator[str]:
     if not told or told[0] != "created" or told[-1] != payment["status"]:
         yield f"{name} is {payment['status']}, and its events tell {told}"
     for earlier, later in itertools.pairwise(told):
-        if RANK[later] <= RANK[earlier] and (earlier, later) != ("completed", "under_review"):
+        is_closed = later == "failed" and earlier not in MONEY and _was_closed(payment, rows)
+        if RANK[later] <= RANK[earlier] and (earlier, later) != ("completed", "under_review") and not is_closed:
             yield f"{name} went from {earlier} to {later}"
     if kinds.count("payment.surplus") != payment["surplus"]:
         yield f"{name} was told surplus {kinds.count('payment.surplus')} times"
+
+
+def _was_closed(payment: Row, rows: Rows) -> bool:
+    """Whether a person ended it: their decision stands right before its failure."""
+    kinds = [event["kind"] for event in rows.events if event["payment_id"] == payment["id"]]
+    return ("payment.resolved", "payment.failed") in itertools.pairwise(kinds)
 
 
 def _of_references(rows: Rows) -> Iterator[str]:
@@ -196,11 +243,10 @@ def _on_the_way(before: Rows, after: Rows) -> Iterator[str]:
         booking = after.bookings.get(booking_id)
         if booking is None:
             yield f"booking {booking_id} is gone"
-        elif was["status"] != "pending" and (booking["status"], booking["settled_by"]) != (
-            was["status"],
-            was["settled_by"],
-        ):
+        elif booking["status"] not in BECOMES[was["status"]]:
             yield f"booking {booking_id} went from {was['status']} to {booking['status']}"
+        elif was["settled_by"] not in (None, booking["settled_by"]):
+            yield f"booking {booking_id} was settled by {was['settled_by']}, and by {booking['settled_by']} now"
         elif booking["amount"] != was["amount"]:
             yield f"booking {booking_id} owes another amount"
     for payment_id, was in before.payments.items():
@@ -208,7 +254,7 @@ def _on_the_way(before: Rows, after: Rows) -> Iterator[str]:
         if payment is None:
             yield f"payment {payment_id} is gone"
             continue
-        yield from _of_change(was, payment)
+        yield from _of_change(was, payment, is_closed=_was_closed(payment, after))
         if after.answers.get(payment_id, 0) < before.answers.get(payment_id, 0):
             yield f"payment {payment_id} lost what Khalti answered"
     told = [event for event in after.events if event["booking_id"] in before.bookings]
@@ -218,9 +264,10 @@ def _on_the_way(before: Rows, after: Rows) -> Iterator[str]:
             yield f"event {event['sequence']} of booking {event['booking_id']} changed"
 
 
-def _of_change(was: Row, payment: Row) -> Iterator[str]:
+def _of_change(was: Row, payment: Row, *, is_closed: bool) -> Iterator[str]:
     name, status = f"payment {was['id']}", payment["status"]
-    if RANK[status] < RANK[was["status"]] or (RANK[status] == RANK[was["status"]] and status != was["status"]):
+    is_back = RANK[status] < RANK[was["status"]] or (RANK[status] == RANK[was["status"]] and status != was["status"])
+    if is_back and not (is_closed and was["status"] not in MONEY):
         yield f"{name} went from {was['status']} to {status}"
     if was["surplus"] and not payment["surplus"]:
         yield f"{name} is not surplus any more"

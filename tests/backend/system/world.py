@@ -9,8 +9,10 @@ or a server. Khalti's ledger and plain SQL say what is true.
 
 import asyncio
 import contextlib
+import json
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, Self, cast
 from urllib.parse import urlsplit
@@ -22,12 +24,19 @@ from dependency_injector import providers
 from litestar import Litestar
 
 from sewapay.adapters.khalti.simulator import Simulator
+from sewapay.adapters.khalti.simulator.faults import Fault
 from sewapay.adapters.khalti.simulator.ledger import SimulatedPayment
+from sewapay.adapters.system import RandomIds
 from sewapay.adapters.web.auth import issue_token
 from sewapay.application.access import Scope
+from sewapay.application.audit import Books, GatewayTruth, truth_from_simulator
+from sewapay.application.reconcile_payments import Reconciled
 from sewapay.application.storage import Store
+from sewapay.domain.identifiers import PaymentId
 from sewapay.entrypoints.asgi import create_app
 from sewapay.entrypoints.container import Container, build_container
+from sewapay.entrypoints.settings import Settings
+from sewapay.entrypoints.worker import Worker
 from tests.backend.system.promises import AtKhalti, Rows, broken
 
 JWT_SECRET: Final = "the secret of the tests of the whole system, and of nothing else"
@@ -38,6 +47,7 @@ SITA: Final = "42"
 RAM: Final = "43"
 STAFF: Final = "7"
 PRICE: Final = 113000
+A_WEEK_SECONDS: Final = 7 * 24 * 3600
 GUIDE: Final = "/api/bookings/payments"
 
 _BOOKINGS: Final = "SELECT id, status, settled_by, amount FROM bookings WHERE id >= $1"
@@ -53,6 +63,20 @@ _ANSWERS: Final = (
     "SELECT o.payment_id, count(*) AS kept FROM observations o JOIN payments p ON p.id = o.payment_id"
     " WHERE p.booking_id >= $1 GROUP BY o.payment_id"
 )
+# Whole rows of everything, for an audit. A key of the machine begins with the first booking's number.
+_BOOKS: Final[Mapping[str, str]] = {
+    "bookings": "SELECT * FROM bookings WHERE id >= $1 ORDER BY id",
+    "payments": "SELECT * FROM payments WHERE booking_id >= $1 ORDER BY booking_id, created_at",
+    "events": "SELECT * FROM events WHERE booking_id >= $1 ORDER BY booking_id, sequence",
+    "observations": (
+        "SELECT o.* FROM observations o JOIN payments p ON p.id = o.payment_id WHERE p.booking_id >= $1 ORDER BY o.id"
+    ),
+    "refunds": "SELECT * FROM refunds WHERE booking_id >= $1 ORDER BY requested_at",
+    "entries": "SELECT * FROM ledger_entries WHERE booking_id >= $1",
+    "answers": "SELECT * FROM answers WHERE key LIKE CAST(CAST($1 AS BIGINT) AS TEXT) || '-%'",
+}
+_TRUTHS: Final = frozenset({"outcome_unknown", "surplus", "refund_due", "is_all", "refused", "refunded"})
+_WRITTEN: Final = frozenset({"next_step", "data", "headers"})
 
 
 class Database(Protocol):
@@ -62,6 +86,10 @@ class Database(Protocol):
 
     async def rows(self, query: str, first: int) -> list[dict[str, Any]]:
         """What a query with one number in it finds."""
+        ...
+
+    async def change(self, statement: str) -> None:
+        """Change what no request changes: what was due, how long a gateway is left alone."""
         ...
 
     async def close(self) -> None:
@@ -81,10 +109,16 @@ class SqliteDatabase:
         return self.url.removeprefix("sqlite:///")
 
     async def rows(self, query: str, first: int) -> list[dict[str, Any]]:
+        return [dict(row) for row in self._connected().execute(query.replace("$1", "?1"), (first,))]
+
+    async def change(self, statement: str) -> None:
+        self._connected().execute(statement)
+
+    def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = sqlite3.connect(self.path, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
-        return [dict(row) for row in self._connection.execute(query.replace("$1", "?1"), (first,))]
+        return self._connection
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -100,9 +134,15 @@ class PostgresDatabase:
     _connection: Any = field(default=None, init=False, repr=False)
 
     async def rows(self, query: str, first: int) -> list[dict[str, Any]]:
+        return [dict(row) for row in await (await self._connected()).fetch(query, first)]
+
+    async def change(self, statement: str) -> None:
+        await (await self._connected()).execute(statement)
+
+    async def _connected(self) -> Any:
         if self._connection is None:
             self._connection = await asyncpg.connect(self.url, timeout=10)
-        return [dict(row) for row in await self._connection.fetch(query, first)]
+        return self._connection
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -124,6 +164,49 @@ async def rows_of(database: Database, first: int) -> Rows:
         events=tuple(await database.rows(_EVENTS, first)),
         answers={row["payment_id"]: row["kept"] for row in await database.rows(_ANSWERS, first)},
     )
+
+
+async def books_of(database: Database, first: int) -> Books:
+    """The same as whole rows, as the audit takes them."""
+
+    async def told(name: str) -> list[dict[str, Any]]:
+        return [_told(row) for row in await database.rows(_BOOKS[name], first)]
+
+    return Books(
+        time=datetime.now(UTC),
+        bookings=await told("bookings"),
+        payments=await told("payments"),
+        events=await told("events"),
+        observations=await told("observations"),
+        refunds=await told("refunds"),
+        entries=await told("entries"),
+        answers=await told("answers"),
+    )
+
+
+def rows_in(books: Books) -> Rows:
+    """The books as the promises take them."""
+    return Rows(
+        bookings={row["id"]: row for row in books.bookings},
+        payments={row["id"]: {**row, "has_link": row["next_step"] is not None} for row in books.payments},
+        events=tuple(books.events),
+        answers=Counter(row["payment_id"] for row in books.observations),
+        refunds=tuple(books.refunds),
+    )
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """SQLite keeps truth as numbers and time as text; both keep JSON as text."""
+    for name, value in row.items():
+        if value is None:
+            continue
+        if name in _TRUTHS:
+            row[name] = bool(value)
+        elif name in _WRITTEN:
+            row[name] = json.loads(value)
+        elif isinstance(value, str) and (name == "at" or name.endswith("_at")):
+            row[name] = datetime.fromisoformat(value)
+    return row
 
 
 def _tidy(row: dict[str, Any]) -> dict[str, Any]:
@@ -171,8 +254,26 @@ class Khalti:
                 status=status,
                 transaction_id=payment.transaction_id,
                 ever=frozenset(ever),
+                given_back=tuple(refund.amount for refund in payment.refunds if refund.by == "api"),
             )
         return told
+
+    def truth(self) -> GatewayTruth:
+        """Its ledger as the statement that it gives to anybody."""
+        now = self.simulator.now()
+        lines = [
+            {
+                "pidx": payment.pidx,
+                "purchase_order_id": payment.purchase.purchase_order_id,
+                "amount": payment.purchase.amount,
+                "status": payment.status(now).value,
+                "transaction_id": payment.transaction_id,
+                "refunded_amount": payment.refunded_amount,
+                "refunds": [{"amount": refund.amount, "by": refund.by} for refund in payment.refunds],
+            }
+            for payment in self.simulator.payments()
+        ]
+        return truth_from_simulator({"payments": lines})
 
     def control(self, what: str, **body: Any) -> dict[str, Any]:
         """Tell it over HTTP what happens next, as anybody would: `pay`, `cancel`, `faults`, `clock` ..."""
@@ -192,9 +293,17 @@ class Khalti:
 
     def heal(self) -> None:
         """Nothing goes wrong any more: whatever was armed happens to nobody."""
-        for fault in self.simulator.armed():
+        self.disarm(lambda _: True)
+
+    def disarm(self, unwanted: Callable[[Fault], bool]) -> None:
+        """Of what was armed, these happen to nobody."""
+        armed = self.simulator.armed()
+        for fault in armed:
             for _ in range(fault.times or 0):
                 self.simulator.take_fault(fault.on, fault.pidx)
+        for fault in armed:
+            if not unwanted(fault):
+                self.simulator.arm(fault)
 
     def forget(self) -> None:
         """A new day: no payment, no fault, the time as it is. Pidx that were given out are never given again."""
@@ -204,15 +313,32 @@ class Khalti:
 
 @define
 class MovedClock:
-    """The real time and an offset. Who waits for another's checkout looks more often than in production."""
+    """The real time and an offset. Who waits for another's checkout looks more often than in production.
+
+    With `hurries` whoever waits makes the time pass: what takes 15 seconds there is over at once.
+    """
 
     offset: timedelta = timedelta()
+    hurries: bool = False
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.offset
 
     async def pause(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.01))
+        if self.hurries:
+            self.offset += timedelta(seconds=seconds)
+        await asyncio.sleep(min(seconds, 0.002 if self.hurries else 0.01))
+
+
+@define
+class DailyIds(RandomIds):
+    """Random names, but for the beginning of a payment's: that decides when it is looked at, each day the same."""
+
+    made_today: int = 0
+
+    def payment_id(self) -> PaymentId:
+        self.made_today += 1
+        return PaymentId(f"{self.made_today * 40503 % 65536:04x}{super().payment_id()[4:]}")
 
 
 @frozen
@@ -223,7 +349,8 @@ class Token:
 
     @classmethod
     def of(cls, subject: str, role: str | None = None) -> Self:
-        return cls({"Authorization": f"Bearer {issue_token(JWT_SECRET.encode(), subject=subject, role=role)}"})
+        token = issue_token(JWT_SECRET.encode(), subject=subject, role=role, lifetime_seconds=A_WEEK_SECONDS)
+        return cls({"Authorization": f"Bearer {token}"})
 
 
 AS_SITA: Final = Token.of(SITA).headers
@@ -234,14 +361,21 @@ HEADERS_OF: Final[Mapping[str, Mapping[str, str]]] = {SITA: AS_SITA, RAM: AS_RAM
 
 @define
 class World:
-    """The service, its database and Khalti."""
+    """The service, its database and Khalti.
+
+    `first`: the number of this test's first booking. `cursor`: how far somebody has followed the events.
+    """
 
     database: Database
     khalti: Khalti
     environ: Mapping[str, str]
     clock: MovedClock = field(factory=MovedClock)
+    ids: DailyIds = field(factory=DailyIds)
     store: Store | None = None
     first: int = 1
+    cursor: str | None = None
+    _container: Container | None = field(default=None, init=False, repr=False)
+    _beside: Container | None = field(default=None, init=False, repr=False)
     _http: httpx.AsyncClient | None = field(default=None, init=False, repr=False)
     _life: asyncio.Task[None] | None = field(default=None, init=False, repr=False)
     _ended: asyncio.Event = field(factory=asyncio.Event, init=False, repr=False)
@@ -256,8 +390,9 @@ class World:
 
     async def start(self) -> None:
         """Build the application anew, on the same database."""
-        container: Container = build_container(self.environ)
+        container = self._container = build_container(self.environ)
         container.clock.override(providers.Object(self.clock))
+        container.ids.override(providers.Object(self.ids))
         if self.store is not None:
             container.store.override(providers.Object(self.store))
         started: asyncio.Future[httpx.AsyncClient] = asyncio.get_running_loop().create_future()
@@ -281,15 +416,63 @@ class World:
         if self._life is not None:
             await self._life
         self._life = None
+        if self._beside is not None:
+            await self._beside.http_client().aclose()
+            await self._beside.store().close()
+        self._container = self._beside = None
 
     async def restart(self) -> None:
         """Everything that is not in the database is forgotten."""
         await self.stop()
         await self.start()
 
+    async def reconcile(self, workers: int = 1) -> list[Reconciled]:
+        """A run of the reconciler; of a second one at once, which has a process of its own but for the loop."""
+        containers = [self._running(), *[await self._second() for _ in range(workers - 1)]]
+        return await asyncio.gather(*(Worker(container).once() for container in containers))
+
+    async def reconcile_all(self) -> Reconciled:
+        """Runs of the reconciler until nothing is due."""
+        return await Worker(self._running()).until_nothing_is_due()
+
+    def decide_by(self, **policies: str) -> None:
+        """Go on by other policies, as the variables name them: `SEWAPAY_ON_SURPLUS="refund"` ..."""
+        self.environ = {**self.environ, **policies}
+        settings = providers.Object(Settings.load(self.environ))
+        for container in (self._container, self._beside):
+            if container is not None:
+                container.settings.override(settings)
+
+    async def forget_the_past(self) -> None:
+        """Nothing that earlier tests left is due, or in sight."""
+        greatest = await self.database.rows("SELECT max(id) AS id FROM bookings WHERE id >= $1", 1)
+        self.first = (greatest[0]["id"] or 0) + 1
+        await self.database.change("UPDATE payments SET next_check_at = NULL WHERE next_check_at IS NOT NULL")
+        await self.calm_down()
+
+    async def calm_down(self) -> None:
+        """The five minutes are over, by the database's clock, for which a silent gateway is left alone."""
+        await self.database.change("UPDATE paces SET silences = 0, away_until = NULL")
+
+    def _running(self) -> Container:
+        if self._container is None:
+            raise RuntimeError("the service is not running")
+        return self._container
+
+    async def _second(self) -> Container:
+        if self._beside is None:
+            self._beside = build_container(self.environ)
+            self._beside.clock.override(providers.Object(self.clock))
+            await self._beside.store().open()
+        return self._beside
+
     async def rows(self) -> Rows:
         """What the database holds of this test's bookings."""
         return await rows_of(self.database, self.first)
+
+    async def books(self) -> Books:
+        """The same as whole rows."""
+        return await books_of(self.database, self.first)
 
     async def the_promises_hold(self) -> Rows:
         """The rows, after everything that must be true of them was looked at."""
