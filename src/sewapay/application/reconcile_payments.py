@@ -243,7 +243,9 @@ class ReconcilePayments:
 
             def given_up(tx: Tx, at: datetime) -> Verified:
                 booking, current = tx.bookings.get(payment.booking_id), tx.payments.get(payment.id)
-                left = evolve(current, refund_due=False, reason=f"not given back: {why}")
+                left = current
+                if current.refund_due:
+                    left = evolve(current, refund_due=False, reason=f"not given back: {why}")
                 return Verified(tx.payments.save(looked_at(left, at=at, answered=False)), booking)
 
             return await self._record(claim, given_up)

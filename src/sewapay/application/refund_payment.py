@@ -22,7 +22,7 @@ from sewapay.application.recording import open_refund, order_of
 from sewapay.application.storage import Read, Transact, Tx
 from sewapay.application.verify_payment import Verification, VerifyPayment
 from sewapay.domain.booking import Booking
-from sewapay.domain.errors import RefundInProgress
+from sewapay.domain.errors import NothingToRefund, RefundInProgress
 from sewapay.domain.giving_back import kept, reserved
 from sewapay.domain.identifiers import PaymentId, RefundId
 from sewapay.domain.money import Money
@@ -41,7 +41,7 @@ OURSELVES: Final = "sewapay"
 class RefundRequest:
     """What to give back of which payment: `amount`, or all that is left. `once`: made again, the same answer.
 
-    `by` is None for what a policy or an earlier decision asks for.
+    `by` is None for what a policy or an earlier decision asks for; that holds only while the payment's refund is due.
     """
 
     by: Principal | None
@@ -131,6 +131,8 @@ class RefundPayment:
             request.once.finish(tx, refund)
             return refund
         holding, amount = reserved(payment, request.amount, at=now)
+        if request.by is None and not payment.refund_due:
+            raise NothingToRefund("this is not to be given back any more: a look or a person decided so meanwhile")
         is_all = amount == payment.amount_paid
         if kind is RefundKind.FULL and not is_all:
             raise RefundsNotOffered("this gateway gives back whole payments only: do a part of one in its own panel")

@@ -1,5 +1,7 @@
 """A person decides about a payment that sewapay does not decide by itself."""
 
+from contextlib import suppress
+
 from attrs import evolve, frozen
 
 from sewapay.application.access import Operation, Principal
@@ -84,10 +86,9 @@ class ResolvePayment:
         decided = await self.transact(record)
         if resolution.decision is not Decision.REFUND:
             return decided
-        try:
+        # what stops it leaves it due for the reconciler, unless the look before it settled the matter
+        with suppress(GatewayError, DomainError):
             await self.refund(RefundRequest(by=None, payment_id=known.id, amount=None, reason=reason))
-        except (GatewayError, DomainError):
-            return decided  # it stays due, and the reconciler tries it again
         return await self.read(
             lambda view: evolve(
                 decided, payment=view.payments.get(known.id), booking=view.bookings.get(known.booking_id)

@@ -19,12 +19,14 @@ from sewapay.application.errors import (
 from sewapay.application.idempotency import AlreadyAnswered, Answer, KeyName, Once
 from sewapay.application.ports import Order, RefundKind, RefundOrder
 from sewapay.application.refund_payment import RefundRequest
+from sewapay.application.resolve_payment import Resolution
 from sewapay.domain.booking import BookingStatus
 from sewapay.domain.errors import InvalidRefund, NothingToRefund, RefundInProgress, RefundTooLarge
 from sewapay.domain.identifiers import PaymentId, RefundId
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
 from sewapay.domain.refund import Refund, RefundStatus
+from sewapay.domain.resolution import Decision
 from tests.backend.unit.world import FailingStore, InterruptedGateway, Killed, PatientClock, until
 from tests.shop import RAM, SERVICE, STAFF, Shop, customer
 
@@ -417,6 +419,49 @@ async def test_where_the_gateway_gives_nothing_back_surplus_is_left_to_a_person(
     kept = await shop.stored_payment(payment)
     assert (kept.refund_due, kept.needs_attention) == (False, True)
     assert str(kept.reason).startswith("not given back: Fake gives nothing back by itself")
+
+
+@pytest.mark.fault("F47")
+@pytest.mark.invariant("I3")
+async def test_money_that_turns_out_to_be_right_is_not_given_back_by_the_policy_for_wrong_amounts() -> None:
+    shop = Shop(environ={"SEWAPAY_ON_AMOUNT_MISMATCH": "refund"})
+    payment = await shop.given_an_open_payment()
+    shop.gateway.customer_pays(payment, Money(paisa=113001))
+    await reconciled(shop)
+    assert (await shop.stored_payment(payment)).refund_due
+
+    shop.gateway.customer_pays(payment)
+    await reconciled(shop, times=3)
+
+    kept = await shop.stored_payment(payment)
+    assert (kept.status, kept.refund_due, kept.reason) == (PaymentStatus.COMPLETED, False, None)
+    assert (await shop.stored_booking(payment.booking_id)).status is BookingStatus.CONFIRMED
+    assert (gateways_books(shop, payment), await refunds_of(shop, payment)) == (0, [])
+
+
+@pytest.mark.fault("F60")
+async def test_what_a_person_keeps_while_the_gateway_is_looked_at_is_not_given_back() -> None:
+    shop = Shop(environ={"SEWAPAY_ON_PAID_LATE": "refund"})
+    payment = await shop.given_an_open_payment()
+    await shop.when_the_booking_is_canceled(await shop.stored_booking(payment.booking_id))
+    shop.gateway.customer_pays(payment)
+    await reconciled(shop)
+    due = await shop.stored_payment(payment)
+    shop.gateway.holds_answers()
+    giving_back = asyncio.create_task(reconciled(shop))
+    await until(lambda: shop.gateway.looked_up == 2)
+
+    await shop.container.resolve_payment()(
+        Resolution(
+            by=STAFF, payment_id=payment.id, decision=Decision.HONOUR, reason="she comes after all", version=due.version
+        )
+    )
+    shop.gateway.releases_answers()
+    await giving_back
+
+    kept = await shop.stored_payment(payment)
+    assert (due.refund_due, kept.status, kept.refund_due) == (True, PaymentStatus.COMPLETED, False)
+    assert (gateways_books(shop, payment), await refunds_of(shop, payment)) == (0, [])
 
 
 @pytest.mark.fault("F75")
