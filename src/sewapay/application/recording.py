@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sewapay.application.ports import Order
 from sewapay.application.storage import Tx, View
@@ -82,6 +82,9 @@ class Recorder:
         after, weighed = weigh(before, after, refund, seen, policies=self.policies, at=at)
         if is_ours:
             after = looked_at(after, at=at, answered=seen.reported is not Reported.NOT_FOUND)
+        says_nothing = not (after.events or after.evidence or is_ours)
+        if says_nothing and evolve(after, next_check_at=before.next_check_at) == before:
+            after = before  # looks of our own plan the next one: a crowd that looks must not change the version
         after = after if after == before and not after.events else tx.payments.save(after)
         if weighed is not None and weighed is not refund:
             tx.refunds.save(weighed)

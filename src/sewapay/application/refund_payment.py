@@ -1,6 +1,6 @@
 """Give money back: write down the intent, ask the gateway once, and believe its look-up."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import evolve, frozen
@@ -33,6 +33,7 @@ __all__ = ["RefundPayment", "RefundRequest"]
 
 PAUSE_SECONDS: Final = 0.1
 WAITS_AT_MOST: Final = timedelta(seconds=15)
+SHOWN_WITHIN: Final = timedelta(seconds=3)
 TRIES_AGAIN_AFTER: Final = timedelta(minutes=10)
 OURSELVES: Final = "sewapay"
 
@@ -107,9 +108,8 @@ class RefundPayment:
                 )
                 break
             except RefundInProgress:
-                if self.clock.now() >= deadline or not await self._is_being_sent(request.payment_id):
+                if not await self._is_out_of_the_way(request.payment_id, deadline):
                     raise
-                await self.clock.pause(PAUSE_SECONDS)
         if isinstance(begun, Refund):
             return begun
         await self._send(refunds, begun)
@@ -151,16 +151,21 @@ class RefundPayment:
         refund = tx.refunds.add(refund)
         return _Begun(refund, tx.payments.save(holding), booking)
 
-    async def _is_being_sent(self, payment_id: PaymentId) -> bool:
-        """Whether the refund in the way will soon have an outcome; one that is unknown may take for ever."""
-        refund = await self.read(lambda view: open_refund(view, view.payments.get(payment_id)))
-        return refund is None or (refund.status is RefundStatus.SUBMITTED and not refund.was_cut_off(self.clock.now()))
+    async def _is_out_of_the_way(self, payment_id: PaymentId, deadline: datetime) -> bool:
+        """Wait for the outcome of the refund in the way, until the deadline; one that is unknown may take for ever."""
+        while True:
+            refund = await self.read(lambda view: open_refund(view, view.payments.get(payment_id)))
+            now = self.clock.now()
+            if refund is None:
+                return True
+            is_seen_soon = refund.accepted_at is not None and now < refund.accepted_at + SHOWN_WITHIN
+            if now >= deadline or not (refund.is_being_sent(now) or is_seen_soon):
+                return False
+            await self.clock.pause(PAUSE_SECONDS)
 
     async def _send(self, refunds: RefundGateway, begun: _Begun) -> None:
         wanted = RefundOrder(amount=begun.refund.amount, is_all=begun.refund.is_all)
-        if begun.refund.was_cut_off(
-            self.clock.now()
-        ):  # this process stood still, and others may have decided meanwhile
+        if begun.refund.was_cut_off(self.clock.now()):  # this process stood still, and others may have decided since
             await self.transact(lambda tx: self._note(tx, begun, rejected="not sent: it was too late by then"))
             return
         try:
