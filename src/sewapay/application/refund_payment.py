@@ -108,8 +108,9 @@ class RefundPayment:
                 )
                 break
             except RefundInProgress:
-                if not await self._is_out_of_the_way(request.payment_id, deadline):
+                if self.clock.now() >= deadline or not await self._is_out_of_the_way(request.payment_id, deadline):
                     raise
+                await self.clock.pause(PAUSE_SECONDS)
         if isinstance(begun, Refund):
             return begun
         await self._send(refunds, begun)
