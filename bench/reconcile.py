@@ -166,6 +166,6 @@ def _moment(process: "subprocess.Popen[bytes]", khalti: Khalti, already: int) ->
 def _wrong(payments: int, answers: Answers, said: str, left: dict[str, int]) -> list[str]:
     """What is not as it should be afterwards."""
     changed = payments if answers is Answers.COMPLETED else 0
-    expected = f"{payments} payments were due: {payments} asked about, {changed} changed, 0 without an answer"
+    expected = f"{payments} due payments taken: {payments} asked about, {changed} changed, 0 without an answer"
     wrong = [] if said.startswith(expected) else [f"the worker said: {said[:200]!r}"]
     return wrong if left == {answers.value: payments} else [*wrong, f"looked at and given back: {left}"]

@@ -40,7 +40,7 @@ def looked_at(payment: Payment, *, at: datetime, answered: bool) -> Payment:
     if not payment.can_be_looked_up:
         if payment.outcome_unknown and payment.expires_at is not None and at >= payment.expires_at:
             ended = evolve(counted, status=PaymentStatus.EXPIRED, outcome_unknown=False, reason="link never shown")
-            return ended.planned(at).telling(EventKind.PAYMENT_EXPIRED, "sewapay", at, reason="link never shown")
+            return ended.planned_telling(EventKind.PAYMENT_EXPIRED, "sewapay", at, reason="link never shown")
         return counted.planned(at)
     due = evolve(counted, next_check_at=next_look(counted, at, was_answered=answered))
     if due.next_check_at is None:

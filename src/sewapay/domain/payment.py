@@ -4,10 +4,8 @@ Only a gateway's answer to a look-up moves money states. An answer that is not k
 `outcome_unknown`; it never becomes a failure. What the table says is drawn in `docs/money-safety.md`.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, Self
 
 from attrs import evolve, field, frozen
@@ -15,7 +13,7 @@ from attrs import evolve, field, frozen
 from sewapay.domain.booking import Booking
 from sewapay.domain.checkout import Checkout, NextStep
 from sewapay.domain.doubts import doubt_about_money, is_about_another, is_put_right_by, may_have_gone_back
-from sewapay.domain.events import Event, EventKind
+from sewapay.domain.events import Event, EventData, EventKind
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.ledger import Posting, posting
 from sewapay.domain.looks import FIRST_LOOK, next_look
@@ -25,26 +23,8 @@ from sewapay.domain.transitions import MONEY, SOFT, TRANSITIONS, UNDECIDED, Deci
 
 __all__ = ["Payment", "PaymentStatus", "ReturnStyle", "ReturnTo", "ReviewReason"]
 
-_EVENT_OF: Final[Mapping[PaymentStatus, EventKind]] = MappingProxyType(
-    {
-        PaymentStatus.PENDING: EventKind.PAYMENT_PENDING,
-        PaymentStatus.COMPLETED: EventKind.PAYMENT_COMPLETED,
-        PaymentStatus.PARTIALLY_REFUNDED: EventKind.PAYMENT_PARTIALLY_REFUNDED,
-        PaymentStatus.REFUNDED: EventKind.PAYMENT_REFUNDED,
-        PaymentStatus.CANCELED: EventKind.PAYMENT_CANCELED,
-        PaymentStatus.EXPIRED: EventKind.PAYMENT_EXPIRED,
-        PaymentStatus.FAILED: EventKind.PAYMENT_FAILED,
-        PaymentStatus.UNDER_REVIEW: EventKind.PAYMENT_UNDER_REVIEW,
-    }
-)
-_MONEY_IN_ORDER: Final = frozenset(
-    {
-        ReviewReason.BOOKING_CANCELED,
-        ReviewReason.TRANSACTION_REPEATED,
-        ReviewReason.STUCK,
-        ReviewReason.ORPHANED_REFERENCE,
-    }
-)
+_HELD_ELSEWHERE: Final = frozenset({ReviewReason.BOOKING_CANCELED, ReviewReason.TRANSACTION_REPEATED})
+_MONEY_IN_ORDER: Final = _HELD_ELSEWHERE | {ReviewReason.STUCK, ReviewReason.ORPHANED_REFERENCE}
 _GONE_BACK: Final = frozenset({Reported.PARTIALLY_REFUNDED, Reported.REFUNDED})
 _MONEY_REPORTS: Final = _GONE_BACK | {Reported.COMPLETED}
 
@@ -144,7 +124,7 @@ class Payment:
             created_at=at,
             expires_at=at + longest_life,
         )
-        return payment.planned(at).telling(
+        return payment.planned_telling(
             EventKind.PAYMENT_CREATED, actor, at, gateway=str(gateway), amount=booking.amount.paisa
         )
 
@@ -202,7 +182,7 @@ class Payment:
             expires_at=expires_at,
             outcome_unknown=False,
         )
-        return opened.planned(at).telling(
+        return opened.planned_telling(
             EventKind.PAYMENT_OPENED, "gateway", at, gateway_reference=checkout.gateway_reference
         )
 
@@ -229,7 +209,7 @@ class Payment:
 
     def _unsure(self, why: str, at: datetime) -> Self:
         unknown = evolve(self, outcome_unknown=True)
-        return unknown.planned(at).telling(EventKind.PAYMENT_OUTCOME_UNKNOWN, "sewapay", at, reason=why)
+        return unknown.planned_telling(EventKind.PAYMENT_OUTCOME_UNKNOWN, "sewapay", at, reason=why)
 
     def returning_to(self, return_to: ReturnTo | None) -> Self:
         """The same payment, with the page that the customer asked to come back to last."""
@@ -305,11 +285,17 @@ class Payment:
         status = decision.to or self.status
         if status is self.status:
             return self._held(seen, at)
-        noted = evolve(self.with_evidence(seen, at), said=seen.said, outcome_unknown=False)
-        waits = self.review_reason if status is PaymentStatus.PARTIALLY_REFUNDED else None
-        due = self.refund_due and status is not PaymentStatus.REFUNDED
-        moved = evolve(noted, status=status, review_reason=waits, reason=None, refund_due=due)._with_money(seen, at)
-        return moved.planned(at).telling(_EVENT_OF[status], "gateway", at, said=seen.said, **seen.facts)
+        moved = evolve(
+            self,
+            status=status,
+            said=seen.said,
+            outcome_unknown=False,
+            review_reason=self.review_reason if status is PaymentStatus.PARTIALLY_REFUNDED else None,
+            reason=None,
+            refund_due=self.refund_due and status is not PaymentStatus.REFUNDED,
+            evidence=(*self.evidence, Evidence(at=at, observation=seen)),
+        )._with_money(seen, at)
+        return moved.planned_telling(EventKind(f"payment.{status}"), "gateway", at, said=seen.said, **seen.facts)
 
     def _held(self, seen: Observation, at: datetime) -> Self:
         """The status stays. What the answer adds is kept; an answer that adds nothing changes nothing.
@@ -347,7 +333,7 @@ class Payment:
             reason=why,
             outcome_unknown=False,
         )
-        return review.planned(at).telling(
+        return review.planned_telling(
             EventKind.PAYMENT_UNDER_REVIEW, "sewapay", at, review=str(reason), reason=why, **data
         )
 
@@ -381,12 +367,20 @@ class Payment:
 
     def planned(self, at: datetime) -> Self:
         """The same payment, with its next look planned (`looks.py`); a refund, made or due, has a plan of its own."""
+        return evolve(self, next_check_at=self._next_check(at))
+
+    def planned_telling(self, kind: EventKind, actor: str, at: datetime, **data: str | int | bool | None) -> Self:
+        """The same payment, with its next look planned, and one more fact to be stored beside it."""
+        return evolve(
+            self, next_check_at=self._next_check(at), events=(*self.events, self._event(kind, actor, at, data))
+        )
+
+    def _next_check(self, at: datetime) -> datetime | None:
         if self.amount_reserved != NOTHING or self.refund_due:
-            return self
+            return self.next_check_at
         moment = next_look(self, at)
-        if moment is None and self.is_undecided:
-            moment = at  # only a look of our own finds that all were made, and asks a person
-        return evolve(self, next_check_at=moment)
+        # only a look of our own finds that all were made, and asks a person
+        return at if moment is None and self.is_undecided else moment
 
     def posted(self, before: Self, at: datetime) -> Self:
         """The same payment, with what became different about its money written down for the ledger."""
@@ -395,5 +389,7 @@ class Payment:
 
     def telling(self, kind: EventKind, actor: str, at: datetime, **data: str | int | bool | None) -> Self:
         """The same payment, with one more fact to be stored beside it."""
-        event = Event(kind=kind, at=at, actor=actor, booking_id=self.booking_id, payment_id=self.id, data=data)
-        return evolve(self, events=(*self.events, event))
+        return evolve(self, events=(*self.events, self._event(kind, actor, at, data)))
+
+    def _event(self, kind: EventKind, actor: str, at: datetime, data: EventData) -> Event:
+        return Event(kind=kind, at=at, actor=actor, booking_id=self.booking_id, payment_id=self.id, data=data)

@@ -133,7 +133,7 @@ def _gone_back(payment: Payment, actor: str, at: datetime) -> Payment:
     is_all = payment.amount_refunded == payment.amount_paid
     status = PaymentStatus.REFUNDED if is_all else PaymentStatus.PARTIALLY_REFUNDED
     kind = EventKind.PAYMENT_REFUNDED if is_all else EventKind.PAYMENT_PARTIALLY_REFUNDED
-    return evolve(payment, status=status).planned(at).telling(kind, actor, at, amount=payment.known_refunded.paisa)
+    return evolve(payment, status=status).planned_telling(kind, actor, at, amount=payment.known_refunded.paisa)
 
 
 def _open_refund(now: Resolved, at: datetime) -> Refund:
