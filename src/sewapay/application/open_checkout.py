@@ -191,7 +191,11 @@ class OpenCheckout:
     async def _ask(
         self, gateway: PaymentGateway, begun: Payment, booking: Booking, once: Once[OpenedCheckout] | None
     ) -> OpenedCheckout:
-        urls = Urls(return_url=f"{self.public_url}/return/{begun.id}/", website_url=self.public_url)
+        urls = Urls(
+            return_url=f"{self.public_url}/return/{begun.id}/",
+            failure_url=f"{self.public_url}/return/{begun.id}/unfinished/",
+            website_url=self.public_url,
+        )
         customer = booking.customer
         payer = Payer(name=customer.name, email=customer.email, phone=customer.phone)
         try:

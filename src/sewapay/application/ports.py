@@ -37,10 +37,15 @@ class RefundKind(StrEnum):
 class Capabilities:
     """What a gateway can do; static, so that the core refuses early.
 
-    `reference_charset` is a regular expression for one character of our order reference. `default_life` is how long
-    a link lives when the gateway does not say, and `longest_life` the longest that one may live: a link whose opening
-    went unanswered is dead after that. `page_origins` are where its pages live (`https://pay.example`), which our own
-    pages' forms may lead to.
+    - `reference_charset` is a regular expression for one character of our order reference.
+    - `default_life` is how long a link lives when the gateway does not say, and `longest_life` the longest that one may
+      live: a link whose opening went unanswered is dead after that.
+    - `page_origins` are where its pages live (`https://pay.example`), which our own pages' forms may lead to.
+    - `single_entry`: its page takes an order reference once, so that a checkout which was shown cannot be shown again
+      later; a customer who comes back is given a new payment, and the former is watched until it is final.
+    - `registered_return`: where browsers return to was registered with it beforehand, and is the same for all payments:
+      `/return/{gateway}/`, where the payment is found by the order reference in the return.
+    - `panel`: where its own people give money back by hand, in words, with the address if there is one.
     """
 
     label: str
@@ -54,6 +59,9 @@ class Capabilities:
     default_life: timedelta
     longest_life: timedelta = timedelta(days=1)
     page_origins: tuple[str, ...] = ()
+    single_entry: bool = False
+    registered_return: bool = False
+    panel: str = "its own panel"
 
 
 @frozen(kw_only=True)
@@ -91,9 +99,13 @@ class Payer:
 
 @frozen(kw_only=True)
 class Urls:
-    """Where the gateway sends the browser back to (ours, without a query), and the site it is told about."""
+    """Where the gateway sends the browser back to (ours, without a query), and the site it is told about.
+
+    `failure_url` is for gateways that send those who did not pay somewhere else; it proves nothing either.
+    """
 
     return_url: str
+    failure_url: str
     website_url: str
 
 

@@ -13,6 +13,11 @@ __all__ = ["Evidence", "Observation", "Reported"]
 class Reported(StrEnum):
     """The gateway's status in our words. A gateway's adapter maps its own words onto these, and every other word
     becomes `UNKNOWN`.
+
+    - `NOT_FOUND`: it does not know a payment that it gave us a reference for, which cannot be.
+    - `ABSENT`: it holds nothing under our reference, as it says of checkouts that nobody entered yet, or that were
+      left; final only when the checkout is long dead.
+    - `AMBIGUOUS`: it does not know itself whether the money was taken.
     """
 
     INITIATED = "initiated"
@@ -24,6 +29,8 @@ class Reported(StrEnum):
     EXPIRED = "expired"
     FAILED = "failed"
     NOT_FOUND = "not_found"
+    ABSENT = "absent"
+    AMBIGUOUS = "ambiguous"
     UNKNOWN = "unknown"
 
 
@@ -32,8 +39,9 @@ class Observation:
     """One usable answer of a gateway: evidence, kept as it was given.
 
     `said` is the gateway's own word (at most 64 characters). `gateway_reference` is the reference that the answer
-    itself carries, which may not be the one we asked about. `amount` is what the gateway says was to be paid, and
-    `fee` what it keeps. `refunded` is a flag that some gateways send beside the status; None when they do not.
+    itself carries, which may not be the one we asked about, and `order_reference` our own name for the payment, where
+    the answer carries that. `amount` is what the gateway says was to be paid, and `fee` what it keeps. `refunded` is a
+    flag that some gateways send beside the status; None when they do not.
     """
 
     reported: Reported
@@ -42,6 +50,7 @@ class Observation:
     fee: Money | None = None
     transaction_id: str | None = None
     gateway_reference: str | None = None
+    order_reference: str | None = None
     refunded: bool | None = None
 
     @property

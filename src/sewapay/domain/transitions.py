@@ -87,22 +87,24 @@ _REPORTS: Final = (
     Reported.EXPIRED,
     Reported.FAILED,
     Reported.NOT_FOUND,
+    Reported.ABSENT,
+    Reported.AMBIGUOUS,
     Reported.UNKNOWN,
 )
 
 # fmt: off
 _ROWS: Final[Mapping[PaymentStatus, tuple[Decision, ...]]] = {
-    #                                  initiated     pending       completed     part. refunded refunded     canceled      expired       failed        not found     unknown word
-    PaymentStatus.CREATED:            (_UNSURE,      _PENDING,     _COMPLETED,   _OUTSIDE,      _REFUNDED,   _CANCELED,    _EXPIRED,     _FAILED,      _UNSURE,      _STRANGE),
-    PaymentStatus.OPEN:               (_HOLD,        _PENDING,     _COMPLETED,   _OUTSIDE,      _REFUNDED,   _CANCELED,    _EXPIRED,     _FAILED,      _UNSURE,      _STRANGE),
-    PaymentStatus.PENDING:            (_HOLD,        _HOLD,        _COMPLETED,   _OUTSIDE,      _REFUNDED,   _CANCELED,    _EXPIRED,     _FAILED,      _UNSURE,      _STRANGE),
-    PaymentStatus.CANCELED:           (_UNSURE,      _UNSURE,      _COMPLETED,   _OUTSIDE,      _REFUNDED,   _HOLD,        _HOLD,        _HOLD,        _HOLD,        _STRANGE),
-    PaymentStatus.EXPIRED:            (_UNSURE,      _UNSURE,      _COMPLETED,   _OUTSIDE,      _REFUNDED,   _HOLD,        _HOLD,        _HOLD,        _HOLD,        _STRANGE),
-    PaymentStatus.FAILED:             (_UNSURE,      _UNSURE,      _COMPLETED,   _OUTSIDE,      _REFUNDED,   _HOLD,        _HOLD,        _HOLD,        _HOLD,        _STRANGE),
-    PaymentStatus.COMPLETED:          (_CONTRADICTS, _CONTRADICTS, _HOLD,        _PARTIAL,      _REFUNDED,   _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
-    PaymentStatus.PARTIALLY_REFUNDED: (_CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _HOLD,         _REFUNDED,   _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
-    PaymentStatus.REFUNDED:           (_CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS,  _HOLD,       _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
-    PaymentStatus.UNDER_REVIEW:       (_HOLD,        _HOLD,        _COMPLETED,   _OUTSIDE,      _REFUNDED,   _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD),
+    #                                  initiated     pending       completed     part. refunded refunded     canceled      expired       failed        not found     absent        ambiguous     unknown word
+    PaymentStatus.CREATED:            (_UNSURE,      _PENDING,     _COMPLETED,   _OUTSIDE,     _REFUNDED,    _CANCELED,    _EXPIRED,     _FAILED,      _UNSURE,      _HOLD,        _UNSURE,      _STRANGE),
+    PaymentStatus.OPEN:               (_HOLD,        _PENDING,     _COMPLETED,   _OUTSIDE,     _REFUNDED,    _CANCELED,    _EXPIRED,     _FAILED,      _UNSURE,      _HOLD,        _UNSURE,      _STRANGE),
+    PaymentStatus.PENDING:            (_HOLD,        _HOLD,        _COMPLETED,   _OUTSIDE,     _REFUNDED,    _CANCELED,    _EXPIRED,     _FAILED,      _UNSURE,      _HOLD,        _UNSURE,      _STRANGE),
+    PaymentStatus.CANCELED:           (_UNSURE,      _UNSURE,      _COMPLETED,   _OUTSIDE,     _REFUNDED,    _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD,        _UNSURE,      _STRANGE),
+    PaymentStatus.EXPIRED:            (_UNSURE,      _UNSURE,      _COMPLETED,   _OUTSIDE,     _REFUNDED,    _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD,        _UNSURE,      _STRANGE),
+    PaymentStatus.FAILED:             (_UNSURE,      _UNSURE,      _COMPLETED,   _OUTSIDE,     _REFUNDED,    _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD,        _UNSURE,      _STRANGE),
+    PaymentStatus.COMPLETED:          (_CONTRADICTS, _CONTRADICTS, _HOLD,        _PARTIAL,     _REFUNDED,    _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
+    PaymentStatus.PARTIALLY_REFUNDED: (_CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _HOLD,        _REFUNDED,    _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
+    PaymentStatus.REFUNDED:           (_CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _HOLD,        _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
+    PaymentStatus.UNDER_REVIEW:       (_HOLD,        _HOLD,        _COMPLETED,   _OUTSIDE,     _REFUNDED,    _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD),
 }
 # fmt: on
 

@@ -42,7 +42,11 @@ from sewapay.domain.money import Money
 from sewapay.domain.observation import Reported
 
 PAYER: Final = Payer(name="Canary Bahadur", email="canary@shop.example", phone="9811111111")
-URLS: Final = Urls(return_url="https://shop.example/return/17/", website_url="https://shop.example")
+URLS: Final = Urls(
+    return_url="https://shop.example/return/17/",
+    failure_url="https://shop.example/return/17/unfinished/",
+    website_url="https://shop.example",
+)
 LONGEST_ANSWER_SECONDS: Final = 4.0
 """How long a call may take on a stage, whose gateways are set to give up after well under a second."""
 

@@ -128,7 +128,13 @@ class TakesAStrangerForExpired(KhaltiGateway):
 class OpensAnewWhenAsked(KhaltiGateway):
     async def look_up(self, order: Order) -> Observation:
         body = protocol.initiate_body(
-            order, Urls(return_url="https://a.example/", website_url="https://a.example"), Payer()
+            order,
+            Urls(
+                return_url="https://a.example/",
+                failure_url="https://a.example/unfinished/",
+                website_url="https://a.example",
+            ),
+            Payer(),
         )
         await self._ask(self._initiate_url, body)
         return await super().look_up(order)

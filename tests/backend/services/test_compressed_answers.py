@@ -21,7 +21,11 @@ from sewapay.entrypoints.http_client import build_client
 from tests.servers import run_in_thread
 
 MIB: Final = 1024 * 1024
-URLS: Final = Urls(return_url="https://shop.example/return/", website_url="https://shop.example")
+URLS: Final = Urls(
+    return_url="https://shop.example/return/",
+    failure_url="https://shop.example/return/unfinished/",
+    website_url="https://shop.example",
+)
 
 
 def an_order(reference: str | None = None) -> Order:

@@ -35,7 +35,11 @@ from tests.servers import run_in_thread
 
 KEY: Final = "05bf95cc57244045b8df5fad06748dab"
 NOON: Final = datetime(2026, 1, 15, 6, 15, tzinfo=UTC)  # 12:00 in Kathmandu
-URLS: Final = Urls(return_url="https://shop.example/return/77/", website_url="https://shop.example")
+URLS: Final = Urls(
+    return_url="https://shop.example/return/77/",
+    failure_url="https://shop.example/return/77/unfinished/",
+    website_url="https://shop.example",
+)
 ALL: Final = RefundOrder(amount=Money(113000), is_all=True)
 PAYER: Final = Payer(name="Test Bahadur", email="test@khalti.com", phone="9800000001")
 

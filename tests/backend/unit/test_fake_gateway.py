@@ -25,7 +25,11 @@ from sewapay.domain.identifiers import BookingId, GatewayName, OrderReference, P
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Reported
 
-URLS = Urls(return_url="https://shop.example/return/77/", website_url="https://shop.example")
+URLS = Urls(
+    return_url="https://shop.example/return/77/",
+    failure_url="https://shop.example/return/77/unfinished/",
+    website_url="https://shop.example",
+)
 ORDER = Order(
     payment_id=PaymentId("5f0c3f52-8a43-4a53-9d5f-0d4a7e5b1c11"),
     booking_id=BookingId(77),

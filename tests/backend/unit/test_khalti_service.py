@@ -72,7 +72,8 @@ def order(title: str = "House cleaning") -> Order:
 
 
 def urls() -> Urls:
-    return Urls(return_url=DATA["order"]["return_url"], website_url=DATA["order"]["website_url"])
+    url = DATA["order"]["return_url"]
+    return Urls(return_url=url, failure_url=f"{url}unfinished/", website_url=DATA["order"]["website_url"])
 
 
 def sample(name: str) -> Mapping[str, Any]:
