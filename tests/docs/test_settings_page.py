@@ -11,7 +11,8 @@ import attrs
 import pytest
 
 import sewapay
-from sewapay.adapters.khalti.config import DEFAULT_DEADLINE, SANDBOX_URL
+from sewapay.adapters.khalti.config import SANDBOX_URL
+from sewapay.wire.settings import DEFAULT_DEADLINE
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "settings.md").read_text("utf-8")

@@ -242,8 +242,9 @@ class PromisesTooLittle(KhaltiGateway):
 
 class HasNoDeadline(KhaltiGateway):
     async def _ask(self, url: httpx.URL, body: bytes) -> protocol.Answer:
+        extensions = self._caller.extensions
         try:
-            answer = await self.client.post(url, content=body, headers=self._headers, extensions=self._extensions)
+            answer = await self.client.post(url, content=body, headers=self._headers, extensions=extensions)
         except (httpx.HTTPError, aiohttp.ClientError) as error:
             raise OutcomeUnknown("no answer") from error
         return protocol.Answer(

@@ -14,9 +14,9 @@ from typing import Any, Final
 import pytest
 
 from sewapay.adapters.khalti import protocol
-from sewapay.adapters.khalti.protocol import Answer
 from sewapay.application.errors import GatewayError
 from sewapay.domain.observation import Reported
+from sewapay.wire.answers import Answer
 
 SEED: Final = 20260115
 GENERATED: Final = int(os.environ.get("SEWAPAY_HOSTILE_ANSWERS") or 5_000)

@@ -14,8 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sewapay.adapters.khalti import build, protocol
-from sewapay.adapters.khalti.config import check_production, read_config
-from sewapay.adapters.khalti.protocol import Answer
+from sewapay.adapters.khalti.config import check_production, environment_of, read_config
 from sewapay.application.errors import (
     CheckoutRefused,
     GatewayError,
@@ -39,6 +38,7 @@ from sewapay.domain.checkout import Checkout, Redirect
 from sewapay.domain.identifiers import BookingId, Environment, OrderReference, PaymentId
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
+from sewapay.wire.answers import Answer
 
 DATA: Mapping[str, Any] = json.loads((Path(__file__).parents[1] / "fixtures" / "khalti_test_data.json").read_text())
 SAMPLES = Path(protocol.__file__).parent / "samples"
@@ -743,7 +743,7 @@ def test_nothing_set_means_the_sandbox_without_a_key() -> None:
     config = read_config({})
 
     assert config.base_url.text == "https://dev.khalti.com/api/v2"
-    assert config.base_url.environment is Environment.SANDBOX
+    assert config.environment is Environment.SANDBOX
     assert (config.secret_key, config.public_key, config.greatest, config.deadline_seconds) == (None, None, None, 10.0)
 
 
@@ -767,9 +767,9 @@ def test_blank_variables_count_as_left_out() -> None:
     ],
 )
 def test_the_environment_follows_from_the_host(address: str, text: str, environment: Environment) -> None:
-    base_url = read_config({"KHALTI_BASE_URL": address}).base_url
+    config = read_config({"KHALTI_BASE_URL": address})
 
-    assert (base_url.text, base_url.environment) == (text, environment)
+    assert (config.base_url.text, config.environment) == (text, environment)
 
 
 @pytest.mark.parametrize(
@@ -789,7 +789,7 @@ def test_refunds_are_asked_for_below_the_base_without_its_version_unless_said(
     config = read_config(variables)
 
     assert config.refund_url.text == text
-    assert config.refund_url.environment is config.base_url.environment
+    assert environment_of(config.refund_url) is config.environment
 
 
 @pytest.mark.fault("F96")

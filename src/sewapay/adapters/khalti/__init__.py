@@ -9,9 +9,8 @@
 | `KHALTI_GREATEST_AMOUNT` | none | the most that one payment may be, in paisa |
 | `KHALTI_DEADLINE_SECONDS` | 10 | how long one call to Khalti may take in all, 12 at most |
 
-`protocol.py` is the wire and cites Khalti's docs rule by rule, `answers.py` reads what every answer has in common,
-`samples/` holds the documented ones, `gateway.py` carries them over HTTP, and `simulator/` is a Khalti of one's own to
-try it with.
+`protocol.py` is the wire and cites Khalti's docs rule by rule, `samples/` holds the documented answers, `gateway.py`
+carries them over HTTP, and `simulator/` is a Khalti of one's own to try it with.
 """
 
 import logging

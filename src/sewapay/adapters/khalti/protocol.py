@@ -3,7 +3,7 @@
 Each rule names its source: Khalti's docs (its page "Web Checkout (KPG-2)", by section), public captures of real
 traffic, or "our guess". Whatever Khalti does not document becomes an error or `Reported.UNKNOWN`, and never a success.
 
-What is the same for every answer is in `answers.py`.
+What is the same for every company's answers is in `sewapay.wire.answers`.
 """
 
 import json
@@ -14,28 +14,27 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
-from sewapay.adapters.khalti.answers import (
-    LONGEST_WORD,
-    MOST_BYTES,
-    Answer,
-    blotted,
-    complaints,
-    fields_of,
-    matching,
-    require_an_answer,
-    word,
-)
 from sewapay.application.errors import CheckoutRefused, ProtocolError, RefundRefused
 from sewapay.application.ports import Authenticity, Order, Payer, RefundOrder, ReturnHint, ReturnMessage, Urls
 from sewapay.domain.checkout import Checkout, Redirect
 from sewapay.domain.errors import InvalidMoney
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
+from sewapay.wire.answers import (
+    LONGEST_WORD,
+    Answer,
+    blotted,
+    complaints,
+    fields_of,
+    matching,
+    only,
+    require_an_answer,
+    word,
+)
 
 __all__ = [
     "INITIATE_PATH",
     "LOOKUP_PATH",
-    "MOST_BYTES",
     "PAGE_ORIGINS",
     "Answer",
     "initiate_body",
@@ -47,6 +46,8 @@ __all__ = [
     "refund_body",
     "refund_path",
 ]
+
+_COMPANY: Final = "Khalti"
 
 # Khalti docs, the tables under "Initiating a Payment request" and "Payment Verification (Lookup)". With the slash: a
 # POST without it may be answered by a redirect, and lose its body (our guess, from the framework's habit).
@@ -81,6 +82,11 @@ _VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,2000}", re.ASCII)
 # first is what a Content-Security-Policy calls the same.
 PAGE_ORIGINS: Final = ("https://khalti.com", "https://*.khalti.com")
 _PAYMENT_HOST: Final = re.compile(r"([a-z0-9-]+\.)*khalti\.com", re.ASCII)
+
+# Khalti docs, "Error Responses", for the first two; the others are known to Khalti's Android SDK.
+_BESIDE_REASONS: Final = frozenset({"error_key", "status_code", "meta", "error_data"})
+# Fields of ours that hold a person's data, should Khalti find something wrong with them.
+_ABOUT_PERSONS: Final = frozenset({"customer_info", "mobile"})
 
 # Our guesses: Khalti documents no lengths.
 LONGEST_ORDER_NAME: Final = 100
@@ -145,12 +151,12 @@ def read_initiate(answer: Answer, *, allowed_origin: str | None) -> Checkout:
 
     `expires_in` (seconds) and `expires_at` are optional: in 2022 Khalti gave neither.
     """
-    require_an_answer(answer)
+    _require_an_answer(answer)
     if answer.status in _REFUSED:
-        raise CheckoutRefused(f"Khalti refused the payment: {complaints(answer)}")
+        raise CheckoutRefused(f"Khalti refused the payment: {_complaints(answer)}")
     if not 200 <= answer.status <= 299:
         raise ProtocolError(f"Khalti answered initiate with HTTP {answer.status}, which it does not document")
-    fields = fields_of(answer)
+    fields = fields_of(answer, _COMPANY)
     pidx = _pidx(fields)
     if pidx is None:
         raise ProtocolError("Khalti answered initiate without a pidx")
@@ -169,10 +175,10 @@ def read_lookup(answer: Answer) -> Observation:
     other (Khalti docs, "Payment Status Code"). Without a status in the body, it is one only when it says "Not found."
     (Khalti docs, "Generic Errors"; the HTTP status is not documented there: 404 in public captures, 400 our guess).
     """
-    require_an_answer(answer)
+    _require_an_answer(answer)
     if not (200 <= answer.status <= 299 or 400 <= answer.status <= 499):
         raise ProtocolError(f"Khalti answered a look-up with HTTP {answer.status}, which it does not document")
-    fields = fields_of(answer)
+    fields = fields_of(answer, _COMPANY)
     if "status" in fields:
         return _observation(fields)
     if answer.status in (400, 404) and fields.get("detail") == "Not found.":
@@ -186,13 +192,13 @@ def read_refund(answer: Answer) -> str:
     HTTP 200 and a `detail` is all that a yes has: no amount, no id. Raises `KeyRefused`, `RefundRefused`,
     `OutcomeUnknown` or `ProtocolError`. A refusal has to be readable: a page may come from anybody on the way.
     """
-    require_an_answer(answer)
+    _require_an_answer(answer)
     if answer.status in _REFUND_REFUSED:
-        fields_of(answer)
-        raise RefundRefused(f"Khalti refused the refund: {complaints(answer)}")
+        fields_of(answer, _COMPANY)
+        raise RefundRefused(f"Khalti refused the refund: {_complaints(answer)}")
     if answer.status != 200:
         raise ProtocolError(f"Khalti answered a refund with HTTP {answer.status}, which it does not document")
-    detail = fields_of(answer).get("detail")
+    detail = fields_of(answer, _COMPANY).get("detail")
     said = word(blotted(detail)) if isinstance(detail, str) else ""
     if not said:
         raise ProtocolError("Khalti answered a refund without saying that it was made")
@@ -207,10 +213,20 @@ def read_return(message: ReturnMessage) -> ReturnHint:
     """
     return ReturnHint(
         authenticity=Authenticity.UNSIGNED,
-        claims=word(_only(message, "status")) or None,
-        gateway_reference=matching(_PIDX, _only(message, "pidx")),
-        order_reference=matching(_TRANSACTION, _only(message, "purchase_order_id")),
+        claims=word(only(message, "status")) or None,
+        gateway_reference=matching(_PIDX, only(message, "pidx")),
+        order_reference=matching(_TRANSACTION, only(message, "purchase_order_id")),
     )
+
+
+def _require_an_answer(answer: Answer) -> None:
+    """Khalti docs, "Generic Errors", for 401; Khalti's Android SDK expects a 503."""
+    require_an_answer(answer, _COMPANY, "KHALTI_SECRET_KEY")
+
+
+def _complaints(answer: Answer) -> str:
+    """Khalti's short reasons (Khalti docs, "Error Responses"), with nothing of what is said about a person's data."""
+    return complaints(answer, _COMPANY, about_persons=_ABOUT_PERSONS, beside=_BESIDE_REASONS)
 
 
 def _written(body: Mapping[str, object]) -> bytes:
@@ -335,8 +351,3 @@ def _moment(value: object) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
-
-
-def _only(message: ReturnMessage, name: str) -> str | None:
-    values = {value for key, value in message.values if key == name}
-    return values.pop() if len(values) == 1 else None

@@ -1,16 +1,19 @@
-"""How any answer of Khalti's is read, whatever was asked: strictly as JSON, and with nothing private left in a reason.
+"""How any gateway's answer is read, whatever was asked: strictly as JSON, and with nothing private left in a reason.
 
 Pure. A refused body is never kept: the decoder's own error holds all of it, so it is raised anew without one.
+`company` is how sentences call whoever answered.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from attrs import field, frozen
 
 from sewapay.application.errors import KeyRefused, OutcomeUnknown, ProtocolError
+from sewapay.application.ports import ReturnMessage
 
 __all__ = [
     "LONGEST_WORD",
@@ -20,14 +23,15 @@ __all__ = [
     "complaints",
     "fields_of",
     "matching",
+    "only",
     "require_an_answer",
     "word",
 ]
 
-# Ours. A documented answer has some 200 bytes.
+# Ours. Documented answers have some 200 bytes.
 MOST_BYTES: Final = 64 * 1024
 
-# Our guesses: Khalti documents no lengths.
+# Our guesses: no company documents lengths.
 LONGEST_WORD: Final = 64
 _MOST_COMPLAINTS: Final = 5
 _LONGEST_COMPLAINT: Final = 120
@@ -36,10 +40,6 @@ _LONGEST_VALUE: Final = 2000
 # Statuses by which a server says that it did not get to an answer; a body beside them proves nothing.
 _NO_ANSWER: Final = frozenset({408, 425, 429})
 
-# Khalti docs for the first two; the others are known to Khalti's Android SDK.
-_BESIDE_REASONS: Final = frozenset({"error_key", "status_code", "meta", "error_data"})
-# Fields of ours that hold a person's data: that something is wrong with them is told, and what is said is not.
-_ABOUT_PERSONS: Final = frozenset({"customer_info", "mobile"})
 _PRIVATE: Final = re.compile(r"\"[^\"]*\"|\S*@\S*|\S*[0-9A-Za-z_-]{20,}\S*|[+]?[0-9][0-9 -]{5,}[0-9]")
 
 
@@ -52,60 +52,74 @@ class Answer:
     content: bytes = field(repr=False)
 
 
-def require_an_answer(answer: Answer) -> None:
-    """Raise what 401 means, and what an overloaded or broken server does.
+def require_an_answer(answer: Answer, company: str, credentials: str) -> None:
+    """Raise what 401 means, and what an overloaded or broken server does. HTTP's own meanings, all of them.
 
-    Khalti docs, "Generic Errors", for 401. The others are HTTP's own; Khalti's Android SDK expects a 503.
+    `credentials` names the variable that holds what was not accepted.
     """
     if answer.status == 401:
-        raise KeyRefused("Khalti does not accept KHALTI_SECRET_KEY: is it this environment's key?")
+        raise KeyRefused(f"{company} does not accept {credentials}: is it this environment's key?")
     if answer.status in _NO_ANSWER or answer.status >= 500:
-        raise OutcomeUnknown(f"Khalti answered HTTP {answer.status}: it could not say what became of the request")
+        raise OutcomeUnknown(f"{company} answered HTTP {answer.status}: it could not say what became of the request")
 
 
-def fields_of(answer: Answer) -> Mapping[str, Any]:
+def fields_of(answer: Answer, company: str, *, literal_numbers: bool = False) -> Mapping[str, Any]:
     """The JSON object in a body, or `ProtocolError`.
 
     Strict where two readers could differ: UTF-8 without a mark, no key twice, no NaN, no number beyond bounds.
+    With `literal_numbers` each number arrives as the text that stood there, and can no longer be told from a text:
+    for amounts that are written with a point, and for signatures over what was written.
     """
     kind, _, parameters = answer.content_type.lower().partition(";")
     is_utf8 = "charset" not in parameters or "utf8" in parameters.replace("-", "")
     if kind.strip() != "application/json" or not is_utf8:
-        raise ProtocolError(f"Khalti answered HTTP {answer.status} with something other than JSON")
+        raise ProtocolError(f"{company} answered HTTP {answer.status} with something other than JSON")
     if len(answer.content) > MOST_BYTES:
-        raise ProtocolError(f"Khalti answered with more than {MOST_BYTES} bytes")
+        raise ProtocolError(f"{company} answered with more than {MOST_BYTES} bytes")
+    number: Callable[[str], str] | None = str if literal_numbers else None
     fields: object = None
     try:
         fields = json.loads(
-            answer.content.decode("utf-8"), object_pairs_hook=_each_key_once, parse_constant=_no_constant
+            answer.content.decode("utf-8"),
+            object_pairs_hook=_each_key_once,
+            parse_constant=_no_constant,
+            parse_float=number,
+            parse_int=number,
         )
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise ProtocolError(f"Khalti answered HTTP {answer.status} with a body that is not a JSON object")
+        raise ProtocolError(f"{company} answered HTTP {answer.status} with a body that is not a JSON object")
     return fields
 
 
-def complaints(answer: Answer) -> str:
-    """Khalti's short reasons, such as `amount: A valid integer is required.` (Khalti docs, "Error Responses").
+def complaints(
+    answer: Answer,
+    company: str,
+    *,
+    about_persons: AbstractSet[str] = frozenset(),
+    beside: AbstractSet[str] = frozenset(),
+) -> str:
+    """A company's short reasons, each with its field, such as `amount: A valid integer is required`.
 
-    Fields and messages only, few and short; whatever could be a person's or a secret is blotted out, and nothing that
-    is said about a person's data is repeated.
+    Fields and messages only, few and short; whatever could be a person's or a secret is blotted out. `about_persons`
+    are fields of ours that hold a person's data: that something is wrong with them is told, and what is said is not.
+    `beside` are fields that hold no reason.
     """
     try:
-        fields = fields_of(answer)
+        fields = fields_of(answer, company)
     except ProtocolError:
         return f"HTTP {answer.status}"
     reasons = []
     for name, value in fields.items():
-        messages = [] if name in _ABOUT_PERSONS else _messages(value)
-        if name not in _BESIDE_REASONS and (messages or name in _ABOUT_PERSONS):
+        messages = [] if name in about_persons else _messages(value)
+        if name not in beside and (messages or name in about_persons):
             reasons.append(": ".join([blotted(name), *messages]))
     return "; ".join(reasons[:_MOST_COMPLAINTS]) or f"HTTP {answer.status}"
 
 
 def word(value: object) -> str:
-    """A word of Khalti's as it may be stored and shown: printable, at most 64 characters; empty for what is no text."""
+    """A company's word as it may be stored and shown: printable, at most 64 characters; empty for what is no text."""
     if not isinstance(value, str):
         return ""
     return "".join(character for character in value[:_LONGEST_VALUE] if character.isprintable()).strip()[:LONGEST_WORD]
@@ -120,6 +134,12 @@ def blotted(text: str) -> str:
 def matching(shape: re.Pattern[str], value: object) -> str | None:
     """The value, if it is a text of this shape."""
     return value if isinstance(value, str) and shape.fullmatch(value) else None
+
+
+def only(message: ReturnMessage, name: str) -> str | None:
+    """A return's value under this name; None when it is not there, or there with two different values."""
+    values = {value for key, value in message.values if key == name}
+    return values.pop() if len(values) == 1 else None
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
