@@ -17,7 +17,8 @@ ADAPTERS = "Adapters do not know each other"
 CORE = "The core does no I/O and knows no framework"
 PROTOCOLS = "A gateway's protocol is pure"
 SIMULATORS = "A stand-in shares no code with what it tests"
-CONTRACTS = (LAYERS, ADAPTERS, CORE, PROTOCOLS, SIMULATORS)
+STANDINS = "A stand-in's parts know nothing of ours"
+CONTRACTS = (LAYERS, ADAPTERS, CORE, PROTOCOLS, SIMULATORS, STANDINS)
 
 FORBIDDEN_IN_THE_CORE = (
     *("litestar", "httpx", "sqlalchemy", "dependency_injector", "msgspec"),
@@ -30,6 +31,9 @@ PLANTED = (
     (LAYERS, "domain.planted_far_up", "sewapay.entrypoints"),
     (LAYERS, "application.planted_up", "sewapay.adapters.sql"),
     (LAYERS, "adapters.web.planted_up", "sewapay.entrypoints"),
+    (LAYERS, "application.planted_wire", "sewapay.wire"),
+    (LAYERS, "wire.planted_up", "sewapay.adapters.khalti"),
+    (LAYERS, "wire.planted_aside", "sewapay.standins"),
     (ADAPTERS, "adapters.web.planted_aside", "sewapay.adapters.khalti"),
     (ADAPTERS, "adapters.khalti.planted_aside", "sewapay.adapters.sql"),
     (ADAPTERS, "adapters.planted_module", "sewapay.adapters.memory"),
@@ -37,11 +41,17 @@ PLANTED = (
     (PROTOCOLS, "adapters.planted_b.protocol", "litestar"),
     (PROTOCOLS, "adapters.planted_c.protocol", "sqlalchemy"),
     (PROTOCOLS, "adapters.planted_d.protocol", "asyncio"),
+    (PROTOCOLS, "adapters.planted_e.protocol", "sewapay.wire.calls"),
     (SIMULATORS, "adapters.planted_a.simulator", "sewapay.adapters.planted_a.protocol"),
     (SIMULATORS, "adapters.planted_b.simulator", "sewapay.adapters.planted_b.gateway"),
     (SIMULATORS, "adapters.planted_c.simulator", "sewapay.domain"),
     (SIMULATORS, "adapters.planted_d.simulator", "sewapay.application"),
     (SIMULATORS, "adapters.planted_e.simulator.pages", "sewapay.domain"),
+    (SIMULATORS, "adapters.planted_f.simulator", "sewapay.wire"),
+    (STANDINS, "standins.planted_application", "sewapay.application"),
+    (STANDINS, "standins.planted_domain", "sewapay.domain"),
+    (STANDINS, "standins.planted_adapters", "sewapay.adapters.khalti"),
+    (STANDINS, "standins.planted_wire", "sewapay.wire"),
     *((CORE, f"domain.planted_{name}", name) for name in FORBIDDEN_IN_THE_CORE),
     *((CORE, f"application.planted_{name}", name) for name in FORBIDDEN_IN_THE_CORE),
 )
