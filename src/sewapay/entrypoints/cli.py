@@ -13,11 +13,12 @@ from sewapay.adapters.web.auth import issue_token
 from sewapay.application.access import Scope
 from sewapay.application.audit import UnreadableStatement
 from sewapay.application.explain import both_times
-from sewapay.application.ports import RefundKind
+from sewapay.application.ports import PaymentGateway, RefundKind
 from sewapay.application.reconcile_payments import Reconciled
 from sewapay.domain.errors import InvalidIdentifier, SewapayError
 from sewapay.domain.identifiers import CustomerId, PaymentId
 from sewapay.entrypoints.container import Container, build_container
+from sewapay.entrypoints.gateways import try_all
 from sewapay.entrypoints.logs import require_writable
 from sewapay.entrypoints.settings import environment
 
@@ -256,14 +257,33 @@ def token(customer: str, role: str) -> None:
     )
 
 
-@main.command(epilog=_example("sewapay gateways"))
-def gateways() -> None:
+@main.command(epilog=_example("sewapay gateways --all"))
+@click.option("--all", "is_all", is_flag=True, help="Whatever is installed, and whether it could be enabled.")
+def gateways(is_all: bool) -> None:
     """List the enabled gateways and what they can do."""
-    for name, gateway in sorted(_container().gateways().items()):
-        can = gateway.capabilities
-        refunds = "no refunds" if can.refunds is RefundKind.NONE else f"refunds: {can.refunds}"
-        most = f" to {can.greatest}" if can.greatest else ""
-        click.echo(f"{name:12} {can.label:12} {gateway.environment:11} {can.checkout:10} {can.least}{most}  {refunds}")
+    container = _container()
+    if not is_all:
+        for _, gateway in sorted(container.gateways().items()):
+            click.echo(_described(gateway))
+        return
+    enabled = container.settings().gateways
+    tried = try_all(container.environ(), container.http_client(), is_production=container.settings().is_production)
+    for one in tried:
+        state = "enabled" if one.registered.name in enabled else "can be enabled"
+        origin = "" if one.registered.source is None else f", by {one.registered.source}"
+        if one.gateway is not None:
+            click.echo(f"{_described(one.gateway)}  {state}{origin}")
+        else:
+            click.echo(f"{one.registered.name:12} cannot be enabled: {'; '.join(str(one.why_not).splitlines())}")
+    if any(one.gateway is None and one.registered.name in enabled for one in tried):
+        sys.exit(1)
+
+
+def _described(gateway: PaymentGateway) -> str:
+    can = gateway.capabilities
+    refunds = "no refunds" if can.refunds is RefundKind.NONE else f"refunds: {can.refunds}"
+    most = f" to {can.greatest}" if can.greatest else ""
+    return f"{gateway.name:12} {can.label:12} {gateway.environment:11} {can.checkout:10} {can.least}{most}  {refunds}"
 
 
 @main.command("check-settings", epilog=_example("SEWAPAY_ENV=production sewapay check-settings"))

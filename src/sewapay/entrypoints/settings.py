@@ -23,6 +23,7 @@ from sewapay.application.return_urls import ReturnOrigins
 from sewapay.domain.errors import InvalidIdentifier
 from sewapay.domain.identifiers import GatewayName
 from sewapay.domain.settlement import FullRefund, Policies, Policy
+from sewapay.entrypoints.gateways import refused_name
 
 __all__ = ["DEVELOPMENT_JWT_SECRET", "Kind", "Settings", "environment"]
 
@@ -215,12 +216,13 @@ def _policies(written: _Variables, wrong: list[str]) -> Policies:
 
 def _gateways(written: str, wrong: list[str]) -> tuple[GatewayName, ...]:
     names = []
-    for text in filter(None, (part.strip() for part in written.split(","))):
+    texts = [part.strip() for part in written.split(",") if part.strip()]
+    for text in texts:
         try:
             names.append(GatewayName(text))
         except InvalidIdentifier as error:
-            wrong.append(f"SEWAPAY_GATEWAYS: {error}")
-    if not names:
+            wrong.append(refused_name(text, error))
+    if not texts:
         wrong.append("SEWAPAY_GATEWAYS names at least one gateway, such as khalti")
     return tuple(dict.fromkeys(names))
 
