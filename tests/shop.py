@@ -1,10 +1,10 @@
 """The test world: the real container over the memory store and a fake gateway, and words to tell a test in.
 
-    shop = Shop()
-    booking = await shop.given_a_booking()
-    payment = await shop.when_the_customer_opens_a_checkout(booking)
-    shop.gateway.customer_pays(payment)
-    verified = await shop.when_it_is_verified(payment)
+shop = Shop()
+booking = await shop.given_a_booking()
+payment = await shop.when_the_customer_opens_a_checkout(booking)
+shop.gateway.customer_pays(payment)
+verified = await shop.when_it_is_verified(payment)
 """
 
 import asyncio
@@ -96,6 +96,10 @@ class Shop:
         self.container.store.override(providers.Object(self.store))
         self.container.clock.override(providers.Object(self.clock))
 
+    def takes(self, *gateways: PaymentGateway) -> None:
+        """From now on these are the gateways that are enabled here."""
+        self.container.gateways.override(providers.Object({gateway.name: gateway for gateway in gateways}))
+
     def becomes_several_processes(self) -> None:
         """From now on each use case is as in a process of its own: they share store and gateway, and nothing else."""
         self.container.flights.override(providers.Factory(TaskFlights))
@@ -180,4 +184,3 @@ class Shop:
         """The kinds of the booking's events, in order."""
         events = await self.store.read(lambda view: view.events.of_booking(booking.id))
         return [event.kind.value for event in events]
-

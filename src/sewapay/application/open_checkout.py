@@ -1,7 +1,7 @@
 """Open a gateway's page where a booking can be paid; one open page a booking."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import frozen
@@ -40,6 +40,7 @@ OPENING_TAKES_AT_MOST: Final = timedelta(seconds=20)
 PAUSE_SECONDS: Final = 0.1
 MOST_PAUSES: Final = 220
 MOST_LOOKS: Final = 8
+PRESSED_TWICE_WITHIN: Final = timedelta(seconds=10)
 
 
 @frozen(kw_only=True)
@@ -91,7 +92,9 @@ class OpenCheckout:
     """Open a checkout for a booking, or hand out the one that is open.
 
     - What is attempted is stored before the gateway hears of it; the link is stored before anyone sees it.
-    - One open link a booking and gateway: asking again gives the same one, after a look whether it was used.
+    - One open link a booking and gateway: asking again gives the same one, after a look whether it was used. Where a
+      checkout can be entered once, a later request gets a new one, and the former is watched until it is final.
+    - Another gateway may be chosen at any time: what was opened before is watched all the same.
     - The gateway is asked once. When its answer is lost, nobody has that link, and the next request begins anew.
     - Nothing is opened for a booking that is paid, canceled, or has a payment whose outcome is still to come.
     """
@@ -161,7 +164,7 @@ class OpenCheckout:
                     if len(looked_up) < MOST_LOOKS:
                         return _LookFirst(attempt.id)
                     raise StillBeingChecked(_CHECKING)
-                if live is None and _is_through(attempt, gateway) and attempt.has_live_link(now):
+                if live is None and _is_through(attempt, gateway) and _may_be_shown(attempt, gateway, now):
                     live = attempt
                 else:
                     _require_out_of_the_way(attempt)
@@ -274,6 +277,14 @@ def _require_taken(owed: Money, gateway: PaymentGateway, expected: Money | None)
 
 def _is_through(attempt: Payment, gateway: PaymentGateway) -> bool:
     return attempt.gateway == gateway.name and attempt.environment is gateway.environment
+
+
+def _may_be_shown(attempt: Payment, gateway: PaymentGateway, now: datetime) -> bool:
+    """Whether its checkout can be given out once more. One that can be entered once, only to who pressed twice."""
+    if not attempt.has_live_link(now):
+        return False
+    opened_at = attempt.opened_at or attempt.created_at
+    return not gateway.capabilities.single_entry or now < opened_at + PRESSED_TWICE_WITHIN
 
 
 def _require_out_of_the_way(attempt: Payment) -> None:

@@ -95,8 +95,10 @@ class RefundPayment:
         gateway = enabled(self.gateways, known.gateway, known.environment)
         refunds = gateway.refunds
         if refunds is None:
+            can = gateway.capabilities
             raise RefundsNotOffered(
-                f"{gateway.capabilities.label} gives nothing back by itself: do it in its own panel"
+                f"{can.label} gives nothing back by a call of ours: refund it in {can.panel}, and it is noted here "
+                "at the next look"
             )
         if known.money_was_seen:  # what went back in the gateway's own panel meanwhile is not there to be given back
             await self.verify(Verification(by=None, payment=known.id, even_if_settled=True))

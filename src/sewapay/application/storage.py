@@ -13,7 +13,7 @@ from attrs import frozen
 from sewapay.application.kept_beside import Answers, ApiKeys, ApiKeysView, LedgerView, Paces, Refunds, RefundsView
 from sewapay.domain.booking import Booking, BookingStatus
 from sewapay.domain.events import Event
-from sewapay.domain.identifiers import BookingId, CustomerId, Environment, GatewayName, PaymentId
+from sewapay.domain.identifiers import BookingId, CustomerId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.observation import Evidence
 from sewapay.domain.payment import Payment, PaymentStatus
 
@@ -133,6 +133,12 @@ class PaymentsView(Protocol):
         self, gateway: GatewayName, environment: Environment, gateway_reference: str
     ) -> Payment | None:
         """The one payment that the gateway knows by this name, or None."""
+        ...
+
+    def with_order_reference(
+        self, gateway: GatewayName, environment: Environment, order_reference: OrderReference
+    ) -> Payment | None:
+        """The one payment through this gateway that we gave this name, or None."""
         ...
 
     def page(self, wanted: PaymentFilter, page: Page) -> tuple[list[Payment], str | None]:

@@ -8,11 +8,12 @@ from sewapay.application.gateways import Gateways, enabled
 from sewapay.application.ports import Clock, Flights
 from sewapay.application.recording import Recorder, Verified, order_of
 from sewapay.application.storage import Read, Transact, View
-from sewapay.domain.identifiers import BookingId, GatewayName, PaymentId
+from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.money import NOTHING
+from sewapay.domain.payment import Payment
 from sewapay.domain.transitions import MONEY
 
-__all__ = ["GatewayReference", "Verification", "Verified", "VerifyPayment"]
+__all__ = ["GatewayReference", "OurReference", "Verification", "Verified", "VerifyPayment"]
 
 
 @frozen
@@ -21,6 +22,19 @@ class GatewayReference:
 
     gateway: GatewayName
     reference: str
+
+
+@frozen
+class OurReference:
+    """A payment by the name that we gave it at its gateway."""
+
+    gateway: GatewayName
+    environment: Environment
+    reference: OrderReference
+
+    def found_in(self, view: View) -> Payment:
+        """That payment. Raises `PaymentNotFound`."""
+        return _known(view.payments.with_order_reference(self.gateway, self.environment, self.reference))
 
 
 @frozen(kw_only=True)
@@ -33,7 +47,7 @@ class Verification:
     """
 
     by: Principal | None
-    payment: PaymentId | GatewayReference
+    payment: PaymentId | GatewayReference | OurReference
     booking_id: BookingId | None = None
     even_if_settled: bool = False
 
@@ -104,11 +118,11 @@ class VerifyPayment:
             if verification.by is not None and not verification.by.may_see(booking):
                 raise BookingNotFound
         match verification.payment:
-            case GatewayReference(gateway=name, reference=reference):
-                gateway = enabled(self.gateways, name)
-                payment = view.payments.with_gateway_reference(name, gateway.environment, reference)
-                if payment is None:
-                    raise PaymentNotFound
+            case GatewayReference(gateway=name, reference=theirs):
+                where = enabled(self.gateways, name).environment
+                payment = _known(view.payments.with_gateway_reference(name, where, theirs))
+            case OurReference() as ours:
+                payment = ours.found_in(view)
             case payment_id:
                 payment = view.payments.get(payment_id)
         if booking is None:
@@ -116,3 +130,9 @@ class VerifyPayment:
         if payment.booking_id != booking.id or (verification.by is not None and not verification.by.may_see(booking)):
             raise PaymentNotFound
         return Verified(payment, booking)
+
+
+def _known(payment: Payment | None) -> Payment:
+    if payment is None:
+        raise PaymentNotFound
+    return payment

@@ -15,7 +15,8 @@ __all__ = ["doubt_about_money", "is_about_another", "is_put_right_by", "may_have
 def is_about_another(payment: "Payment", seen: Observation) -> bool:
     """Whether the answer names another payment than the one that was asked about."""
     names = (seen.gateway_reference, payment.gateway_reference)
-    return None not in names and seen.gateway_reference != payment.gateway_reference
+    is_another = None not in names and seen.gateway_reference != payment.gateway_reference
+    return is_another or seen.order_reference not in (None, payment.order_reference)
 
 
 def is_put_right_by(payment: "Payment", seen: Observation) -> bool:

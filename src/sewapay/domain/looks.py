@@ -9,6 +9,7 @@
 | no usable answer | sooner: 15 s, 30 s, 1, 2, 5, 10 minutes, then hourly, where the row above is later |
 | under review, nothing paid | by the same plan: a person is asked, and the money may come all the same |
 | canceled, expired, failed | once more, 10 minutes after the link's death |
+| the same, at a gateway that gave no reference | daily for 7 days more: a form that was left open is paid days later |
 | paid | 1 hour, 1, 3, 7, 14 and 30 days after it was paid, for what is given back in the gateway's own panel |
 | the last of these looks went unanswered | again, as where there is no usable answer, for 7 days more |
 
@@ -107,3 +108,5 @@ def _moments(payment: "Payment") -> Iterator[datetime]:
         yield from (dead + GRACE + timedelta(days=day) for day in range(1, DAYS + 1))
     elif payment.status in SOFT:
         yield dead + GRACE
+        if payment.gateway_reference is None:
+            yield from (dead + GRACE + timedelta(days=day) for day in range(1, DAYS + 1))

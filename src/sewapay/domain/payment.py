@@ -16,7 +16,7 @@ from sewapay.domain.doubts import doubt_about_money, is_about_another, is_put_ri
 from sewapay.domain.events import Event, EventData, EventKind
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.ledger import Posting, posting
-from sewapay.domain.looks import FIRST_LOOK, next_look
+from sewapay.domain.looks import FIRST_LOOK, GRACE, next_look
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Evidence, Observation, Reported
 from sewapay.domain.transitions import MONEY, SOFT, TRANSITIONS, UNDECIDED, Decision, PaymentStatus, ReviewReason
@@ -238,7 +238,8 @@ class Payment:
             )
         if seen.reported in _MONEY_REPORTS and (doubt := doubt_about_money(self, seen)) is not None:
             return self._contradicted(*doubt, seen, at)
-        decision = TRANSITIONS[self.status, seen.reported]
+        is_over = seen.reported is Reported.ABSENT and self.expires_at is not None and at >= self.expires_at + GRACE
+        decision = TRANSITIONS[self.status, Reported.EXPIRED if is_over else seen.reported]
         if self.status is PaymentStatus.UNDER_REVIEW and self.money_was_seen and decision.to is PaymentStatus.COMPLETED:
             # other money that is under review never settles a booking by itself: a person decides
             decision = Decision(contradicts=self.review_reason not in _MONEY_IN_ORDER)

@@ -48,6 +48,8 @@ OPEN: Final = {
     "GET /static/sewapay.svg": "a file",
     "GET /return/{payment}": "shows nothing of the booking",
     "POST /return/{payment}": "shows nothing of the booking",
+    "GET /return/{payment}/unfinished": "shows nothing of the booking",
+    "POST /return/{payment}/unfinished": "shows nothing of the booking",
     "POST /return/{payment}/again": "opens a page where the same booking can be paid, nothing else",
     "GET /pay/{booking}": "its key is checked",
     "POST /pay/{booking}": "its key is checked",

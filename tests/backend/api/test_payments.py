@@ -376,6 +376,7 @@ async def test_gateways_say_what_they_can_do(client: httpx.AsyncClient, shop: Sh
                 "label": "Fake",
                 "environment": "sandbox",
                 "checkout": "redirect",
+                "single_entry": False,
                 "signed_return": False,
                 "refunds": "partial",
                 "least_amount": 1000,

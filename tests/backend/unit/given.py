@@ -29,6 +29,8 @@ SAID: Final = {
     Reported.EXPIRED: "Expired",
     Reported.FAILED: "Failed",
     Reported.NOT_FOUND: "Not found.",
+    Reported.ABSENT: "NOT_FOUND",
+    Reported.AMBIGUOUS: "AMBIGUOUS",
     Reported.UNKNOWN: "Ambiguous",
 }
 

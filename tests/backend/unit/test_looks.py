@@ -84,6 +84,12 @@ def test_an_ending_without_money_is_looked_at_once_more(status: PaymentStatus) -
     assert planned(a_payment_that_is(status)) == [70]
 
 
+def test_a_form_that_expired_is_looked_at_daily_for_a_week_more() -> None:
+    form = evolve(a_payment_that_is(PaymentStatus.EXPIRED), gateway_reference=None)
+
+    assert planned(form) == [70, *(70 + day * DAY for day in range(1, 8))]
+
+
 def test_a_paid_payment_is_looked_at_for_what_goes_back_elsewhere() -> None:
     assert planned(a_payment_that_is(PaymentStatus.COMPLETED)) == [60, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY]
 

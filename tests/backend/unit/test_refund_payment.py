@@ -418,7 +418,9 @@ async def test_where_the_gateway_gives_nothing_back_surplus_is_left_to_a_person(
 
     kept = await shop.stored_payment(payment)
     assert (kept.refund_due, kept.needs_attention) == (False, True)
-    assert str(kept.reason).startswith("not given back: Fake gives nothing back by itself")
+    assert str(kept.reason).startswith(
+        "not given back: Fake gives nothing back by a call of ours: refund it in its own panel"
+    )
 
 
 @pytest.mark.fault("F47")

@@ -1,7 +1,7 @@
 """Every cell of the table, typed by hand; and what no sequence of answers may ever do."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Final
 
@@ -36,17 +36,17 @@ from tests.backend.unit.given import (
 # fmt: off
 # ruff: noqa: E501
 EXPECTED: Final = """
-                    | initiated | pending | completed | partially_refunded | refunded | canceled | expired | failed  | not_found | unknown
- created            | unsure    | pending | completed | outside            | refunded | canceled | expired | failed  | unsure    | strange
- open               | held      | pending | completed | outside            | refunded | canceled | expired | failed  | unsure    | strange
- pending            | held      | held    | completed | outside            | refunded | canceled | expired | failed  | unsure    | strange
- completed          | against   | against | held      | partial            | refunded | against  | against | against | against   | against
- canceled           | unsure    | unsure  | completed | outside            | refunded | held     | held    | held    | held      | strange
- expired            | unsure    | unsure  | completed | outside            | refunded | held     | held    | held    | held      | strange
- failed             | unsure    | unsure  | completed | outside            | refunded | held     | held    | held    | held      | strange
- under_review       | held      | held    | completed | outside            | refunded | held     | held    | held    | held      | held
- partially_refunded | against   | against | against   | held               | refunded | against  | against | against | against   | against
- refunded           | against   | against | against   | against            | held     | against  | against | against | against   | against
+                    | initiated | pending | completed | partially_refunded | refunded | canceled | expired | failed  | not_found | absent    | ambiguous | unknown
+ created            | unsure    | pending | completed | outside            | refunded | canceled | expired | failed  | unsure    | held      | unsure    | strange
+ open               | held      | pending | completed | outside            | refunded | canceled | expired | failed  | unsure    | held      | unsure    | strange
+ pending            | held      | held    | completed | outside            | refunded | canceled | expired | failed  | unsure    | held      | unsure    | strange
+ completed          | against   | against | held      | partial            | refunded | against  | against | against | against   | against   | against   | against
+ canceled           | unsure    | unsure  | completed | outside            | refunded | held     | held    | held    | held      | held      | unsure    | strange
+ expired            | unsure    | unsure  | completed | outside            | refunded | held     | held    | held    | held      | held      | unsure    | strange
+ failed             | unsure    | unsure  | completed | outside            | refunded | held     | held    | held    | held      | held      | unsure    | strange
+ under_review       | held      | held    | completed | outside            | refunded | held     | held    | held    | held      | held      | held      | held
+ partially_refunded | against   | against | against   | held               | refunded | against  | against | against | against   | against   | against   | against
+ refunded           | against   | against | against   | against            | held     | against  | against | against | against   | against   | against   | against
 """
 # fmt: on
 
@@ -64,7 +64,7 @@ CELLS: Final = list(cells(EXPECTED))
 def test_the_table_decides_about_every_status_and_every_report() -> None:
     assert set(product(PaymentStatus, Reported)) == set(TRANSITIONS)
     assert set(product(PaymentStatus, Reported)) == {(status, reported) for status, reported, _ in CELLS}
-    assert len(CELLS) == len(TRANSITIONS) == 100
+    assert len(CELLS) == len(TRANSITIONS) == 120
 
 
 def test_every_cell_of_the_table_says_one_thing() -> None:
@@ -179,7 +179,9 @@ def taken(payment: Payment, step: Step, *, at_minute: int = 0) -> Payment:
     return payment.observe(step.answer, at=at, asked_at_version=payment.version - step.behind)
 
 
-def require_promises(before: Payment, step: Step, now: Payment, heard: tuple[Observation, ...]) -> None:
+def require_promises(
+    before: Payment, step: Step, now: Payment, heard: tuple[Observation, ...], *, at: datetime = NOON
+) -> None:
     """What must hold after every step. `heard` are the answers that came before this one."""
     require_that_money_is_kept(before, step, now)
     require_that_evidence_is_kept(before, step, now, heard)
@@ -193,7 +195,9 @@ def require_promises(before: Payment, step: Step, now: Payment, heard: tuple[Obs
         assert (now.amount_paid, now.amount_refunded) == (OWED, NOTHING)
     if now.status in SOFT and now.status is not before.status:
         assert step.answer is not None, "a silence never ends a payment"
-        assert step.answer.reported.value == now.status.value, "unknown never becomes failed"
+        is_long_dead = at >= before.expires_at + timedelta(minutes=10) if before.expires_at else False
+        is_over = step.answer.reported is Reported.ABSENT and now.status is PaymentStatus.EXPIRED and is_long_dead
+        assert step.answer.reported.value == now.status.value or is_over, "unknown never becomes failed"
     if now.is_undecided:
         assert now.next_check_at is not None, "an undecided payment is looked at again"
     if now.status is PaymentStatus.UNDER_REVIEW:
@@ -242,7 +246,8 @@ def require_that_evidence_is_kept(before: Payment, step: Step, now: Payment, hea
     assert kept in ([], [step.answer])
     if step.answer is not None and not kept:
         is_old = step.behind > 0 and step.answer.reported not in SAYS_MONEY
-        is_open_as_ever = before.status is PaymentStatus.OPEN and step.answer.reported is Reported.INITIATED
+        says_nothing_new = step.answer.reported in (Reported.INITIATED, Reported.ABSENT)
+        is_open_as_ever = before.status is PaymentStatus.OPEN and says_nothing_new
         assert is_old or is_open_as_ever or says_no_more(step.answer, heard), "what is new is kept"
 
 
@@ -273,7 +278,7 @@ def walk(payment: Payment, alphabet: tuple[Step, ...], depth: int, heard: tuple[
 def test_no_three_things_that_a_gateway_says_break_a_promise() -> None:
     looked_at = walk(an_open_payment(), ALPHABET, 3)
 
-    assert looked_at == 24 + 24**2 + 24**3
+    assert looked_at == 26 + 26**2 + 26**3
 
 
 def test_no_four_things_about_money_break_a_promise() -> None:
@@ -297,6 +302,18 @@ def test_from_no_status_do_two_answers_break_a_promise(status: PaymentStatus) ->
 STEPS: Final = st.tuples(st.sampled_from(ALPHABET), st.integers(0, 4), st.integers(0, 90))
 
 
+def test_what_is_absent_long_after_its_end_has_expired_and_not_before() -> None:
+    payment = an_open_payment()  # its link lives for an hour
+    absent = an_answer(Reported.ABSENT)
+
+    before = seen(payment, absent, at=NOON + timedelta(minutes=69, seconds=59))
+    after = seen(payment, absent, at=NOON + timedelta(minutes=70))
+
+    assert (before.status, after.status) == (PaymentStatus.OPEN, PaymentStatus.EXPIRED)
+    assert told(after) == ["payment.expired"]
+    assert [evidence.observation for evidence in after.evidence] == [absent]
+
+
 @settings(max_examples=2000)
 @given(st.lists(STEPS, min_size=5, max_size=25))
 @pytest.mark.invariant("I6")
@@ -311,6 +328,6 @@ def test_no_sequence_of_answers_breaks_a_promise(steps: list[tuple[Step, int, in
 
         now = taken(payment, late, at_minute=minute)
 
-        require_promises(payment, late, now, heard)
+        require_promises(payment, late, now, heard, at=NOON + timedelta(minutes=minute))
         payment = saved(now) if now is not payment else payment
         heard = heard if late.answer is None else (*heard, late.answer)

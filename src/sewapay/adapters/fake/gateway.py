@@ -35,13 +35,13 @@ from sewapay.application.ports import (
     ReturnMessage,
     Urls,
 )
-from sewapay.domain.checkout import Checkout, Redirect
+from sewapay.domain.checkout import Checkout, PostForm, Redirect
 from sewapay.domain.identifiers import Environment, GatewayName
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.domain.payment import Payment
 
-__all__ = ["FAKE_CAPABILITIES", "FakeGateway", "FakePayment", "Pays"]
+__all__ = ["FAKE_CAPABILITIES", "FAKE_FORM_CAPABILITIES", "FakeGateway", "FakePayment", "Pays"]
 
 FAKE_CAPABILITIES: Final = Capabilities(
     label="Fake",
@@ -55,7 +55,20 @@ FAKE_CAPABILITIES: Final = Capabilities(
     default_life=timedelta(minutes=30),
 )
 
+FAKE_FORM_CAPABILITIES: Final = evolve(
+    FAKE_CAPABILITIES,
+    label="Fake by form",
+    checkout=CheckoutKind.POST_FORM,
+    refunds=RefundKind.NONE,
+    single_entry=True,
+    panel="the fake's panel",
+)
+"""Of a gateway that is sent a form by the browser: it hears of a payment only then, gives no reference, takes each form
+once and gives nothing back.
+"""
+
 _LONGEST_CLAIM: Final = 64
+_NOTHING_HERE: Final = Observation(reported=Reported.ABSENT, said="absent")
 
 
 class Pays(StrEnum):
@@ -124,10 +137,17 @@ class FakeGateway:
     _may_answer: asyncio.Event | None = field(default=None, init=False, repr=False)
 
     async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
-        """Open one, or fail as scripted. A silent gateway opened it all the same, and nobody knows its reference."""
+        """Open one, or fail as scripted. A silent gateway opened it all the same, and nobody knows its reference.
+
+        A form is made here and nothing is asked: it cannot fail.
+        """
+        reference = f"fake_{order.reference}"
+        if self._is_by_form:
+            self._add(order, reference)
+            fields = {"reference": reference, "amount": str(order.amount.paisa)}
+            return Checkout(next_step=PostForm(urls.return_url, fields))
         fault = await self._arrives(On.OPENING)
         self.initiated += 1
-        reference = f"fake_{order.reference}"
         if fault is None or fault.has_effect:
             self._add(order, reference)
         await self._answers(fault)
@@ -152,7 +172,7 @@ class FakeGateway:
         self.looked_up += 1
         known = self._known(order)
         if known is None:
-            answer = Observation(reported=Reported.NOT_FOUND, said="not found")
+            answer = _NOTHING_HERE if self._is_by_form else Observation(reported=Reported.NOT_FOUND, said="not found")
         elif known.stale is not None and known.stale_looks > 0:
             answer = known.stale
             self._ledger[known.reference] = evolve(known, stale_looks=known.stale_looks - 1)
@@ -195,6 +215,7 @@ class FakeGateway:
             said="completed",
             amount=amount or known.order.amount,
             transaction_id=transaction_id or f"fake_t_{known.order.reference}",
+            order_reference=str(known.order.reference) if self._is_by_form else None,
             fee=NOTHING,
             refunded=False,
         )
@@ -285,6 +306,10 @@ class FakeGateway:
             self._may_answer.set()
         self._may_answer = None
 
+    @property
+    def _is_by_form(self) -> bool:
+        return self.capabilities.checkout is CheckoutKind.POST_FORM
+
     async def _arrives(self, on: On) -> Fault | None:
         """What will go wrong with the call, if anything; raises when it does not even get here."""
         await asyncio.sleep(0)
@@ -311,9 +336,11 @@ class FakeGateway:
         self._ledger[known.reference] = known.gave_back(amount, self._stale_looks)
 
     def _add(self, order: Order, reference: str) -> FakePayment:
-        answer = Observation(
-            reported=Reported.INITIATED, said="initiated", amount=order.amount, gateway_reference=reference
-        )
+        answer = _NOTHING_HERE
+        if not self._is_by_form:
+            answer = Observation(
+                reported=Reported.INITIATED, said="initiated", amount=order.amount, gateway_reference=reference
+            )
         self._ledger[reference] = FakePayment(order=order, reference=reference, answer=answer)
         return self._ledger[reference]
 
@@ -322,7 +349,7 @@ class FakeGateway:
         reference = order.gateway_reference or f"fake_{order.reference}"
         if self.pays is Pays.ALWAYS:
             known = self._ledger.get(reference) or self._add(order, reference)
-            if known.answer.reported is Reported.INITIATED:
+            if known.answer.reported in (Reported.INITIATED, Reported.ABSENT):
                 self.customer_pays(reference)
         return self._ledger.get(reference)
 

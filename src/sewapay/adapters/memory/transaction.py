@@ -22,7 +22,7 @@ from sewapay.application.storage import FIRST_HUGE_ID, BookingFilter, Claim, Pag
 from sewapay.domain.booking import Booking
 from sewapay.domain.errors import RefundInProgress
 from sewapay.domain.events import Event
-from sewapay.domain.identifiers import BookingId, Environment, GatewayName, PaymentId, RefundId
+from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId, RefundId
 from sewapay.domain.ledger import Posting
 from sewapay.domain.observation import Evidence
 from sewapay.domain.payment import Payment
@@ -95,6 +95,15 @@ class _Payments:
         for payment in self.facts.payments.values():
             known = (payment.gateway, payment.environment, payment.gateway_reference)
             if known == (gateway, environment, gateway_reference):
+                return payment
+        return None
+
+    def with_order_reference(
+        self, gateway: GatewayName, environment: Environment, order_reference: OrderReference
+    ) -> Payment | None:
+        for payment in self.facts.payments.values():
+            known = (payment.gateway, payment.environment, payment.order_reference)
+            if known == (gateway, environment, order_reference):
                 return payment
         return None
 

@@ -306,6 +306,7 @@ def row_of_evidence(payment_id: PaymentId, evidence: Evidence) -> Values:
         "fee": _paisa(seen.fee),
         "transaction_id": seen.transaction_id,
         "gateway_reference": seen.gateway_reference,
+        "order_reference": seen.order_reference,
         "refunded": seen.refunded,
     }
 
@@ -321,6 +322,7 @@ def evidence_from(row: Row) -> Evidence:
             fee=_money(row["fee"]),
             transaction_id=row["transaction_id"],
             gateway_reference=row["gateway_reference"],
+            order_reference=row["order_reference"],
             refunded=row["refunded"],
         ),
     )

@@ -56,7 +56,8 @@ __all__ = [
     "ANSWER",
     "BOOKING",
     "BOOKING_LOCKED",
-    "BY_REFERENCE",
+    "BY_GATEWAY_REFERENCE",
+    "BY_ORDER_REFERENCE",
     "CLAIM",
     "CLAIM_ONE",
     "ENTRIES",
@@ -155,12 +156,12 @@ OF_BOOKING: Final = Prepared(
     .where(payments.c.booking_id == bindparam("booking_id"))
     .order_by(payments.c.created_at, payments.c.id)
 )
-BY_REFERENCE: Final = Prepared(
-    select(*_of_payment).where(
-        payments.c.gateway == bindparam("gateway"),
-        payments.c.environment == bindparam("environment"),
-        payments.c.gateway_reference == bindparam("gateway_reference"),
-    )
+_there = (payments.c.gateway == bindparam("gateway"), payments.c.environment == bindparam("environment"))
+BY_GATEWAY_REFERENCE: Final = Prepared(
+    select(*_of_payment).where(*_there, payments.c.gateway_reference == bindparam("gateway_reference"))
+)
+BY_ORDER_REFERENCE: Final = Prepared(
+    select(*_of_payment).where(*_there, payments.c.order_reference == bindparam("order_reference"))
 )
 # Two bookings that carry the same transaction of a gateway hold different locks: whoever asks second waits here.
 WAIT_FOR_A_TRANSACTION: Final = Prepared(

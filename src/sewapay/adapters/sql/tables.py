@@ -283,6 +283,7 @@ observations: Final = Table(
     Column("fee", BigInteger),
     Column("transaction_id", Text),
     Column("gateway_reference", Text),
+    Column("order_reference", Text),
     Column("refunded", Boolean),
 )
 

@@ -18,7 +18,7 @@ from sewapay.application.errors import BookingNotFound, PaymentNotFound, RefundN
 from sewapay.application.storage import BookingFilter, Page, PaymentFilter
 from sewapay.domain.booking import Booking
 from sewapay.domain.events import Event
-from sewapay.domain.identifiers import BookingId, Environment, GatewayName, PaymentId, RefundId
+from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId, RefundId
 from sewapay.domain.ledger import Posting
 from sewapay.domain.observation import Evidence
 from sewapay.domain.payment import Payment
@@ -84,7 +84,19 @@ class SqlPaymentsView:
             "environment": environment.value,
             "gateway_reference": gateway_reference,
         }
-        row = self._session.row(statements.BY_REFERENCE, values)
+        row = self._session.row(statements.BY_GATEWAY_REFERENCE, values)
+        return None if row is None else payment_from(row)
+
+    def with_order_reference(
+        self, gateway: GatewayName, environment: Environment, order_reference: OrderReference
+    ) -> Payment | None:
+        """The one payment through this gateway that we gave this name, or None."""
+        values: Values = {
+            "gateway": str(gateway),
+            "environment": environment.value,
+            "order_reference": str(order_reference),
+        }
+        row = self._session.row(statements.BY_ORDER_REFERENCE, values)
         return None if row is None else payment_from(row)
 
     def page(self, wanted: PaymentFilter, page: Page) -> tuple[list[Payment], str | None]:

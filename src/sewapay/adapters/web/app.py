@@ -46,6 +46,7 @@ def create_app(
             _v1(signed_in),
             guide_routes(signed_in),
             returns.come_back,
+            returns.come_back_unfinished,
             returns.try_again,
             checkout_page.show_checkout,
             checkout_page.pay,

@@ -3,6 +3,9 @@
 What the browser brings is a reason to look and nothing more: the payment is the one in the path, and the gateway is
 asked by what we stored. Then the browser is sent on to the merchant's page, or shown how the payment stands. Nothing
 about the booking is shown here, so this needs no login.
+
+A gateway whose return address was registered beforehand sends everybody to `/return/{gateway}/`: there the payment is
+the one whose order reference came along.
 """
 
 import asyncio
@@ -23,18 +26,18 @@ from sewapay.adapters.web.parameters import payment_id_of
 from sewapay.adapters.web.sewabazaar import IN_KHALTIS_WORDS, told_in_khaltis_words
 from sewapay.adapters.web.use_cases import Returns
 from sewapay.application.access import Principal, Role
-from sewapay.application.errors import CheckoutInProgress, GatewayError, StillBeingChecked
+from sewapay.application.errors import CheckoutInProgress, GatewayError, PaymentNotFound, StillBeingChecked
 from sewapay.application.open_checkout import CheckoutRequest
-from sewapay.application.ports import Authenticity, ReturnMessage
+from sewapay.application.ports import Authenticity, PaymentGateway, ReturnMessage
 from sewapay.application.queries import PaymentAndBooking
 from sewapay.application.recording import Verified
-from sewapay.application.verify_payment import Verification
+from sewapay.application.verify_payment import OurReference, Verification
 from sewapay.domain.booking import Booking, BookingStatus
-from sewapay.domain.errors import BookingAlreadyPaid, BookingIsCanceled
-from sewapay.domain.identifiers import PaymentId
+from sewapay.domain.errors import BookingAlreadyPaid, BookingIsCanceled, InvalidIdentifier
+from sewapay.domain.identifiers import OrderReference, PaymentId
 from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle, ReturnTo
 
-__all__ = ["come_back", "try_again"]
+__all__ = ["come_back", "come_back_unfinished", "try_again"]
 
 PATIENCE_SECONDS: Final = 10  # and then a few for reading: browsers and people give up after 15 or so
 RENEWED_AFTER: Final = {"checking": 5, "open": 10}
@@ -62,17 +65,31 @@ async def come_back(request: ApiRequest, payment_id: FromPath[str], returns: Nam
     With a query or a body: what the gateway's redirect brought. It leaves the address bar at once, because it holds
     references and telephone numbers. Without: our own page, which asks again while nothing is decided.
     """
-    wanted = payment_id_of(payment_id)
     brought = await _brought(request)
+    registered = _with_one_address(returns, payment_id)
+    if registered is not None:
+        return await _sent_on(returns, _named_in(registered, brought or ()), brought or ())
+    wanted = payment_id_of(payment_id)
     if brought is not None:
-        verified = await _verified(returns, wanted)
-        _note_differences(returns, verified.payment, brought)
-        return see_other(_onward(verified) or f"/return/{verified.payment.id}/")
+        return await _sent_on(returns, wanted, brought)
     found: _Found = await returns.read_payment(wanted, None)
     if found.payment.is_undecided and found.payment.looked_at is None:  # reading has not had it looked up
         found = await _verified(returns, wanted)
     onward = _onward(found)
     return see_other(onward) if onward else _shown(returns, found, _language(request))
+
+
+@route(
+    "/return/{payment_id:str}/unfinished",
+    http_method=[HttpMethod.GET, HttpMethod.POST],
+    status_code=200,
+    include_in_schema=False,
+)
+async def come_back_unfinished(
+    request: ApiRequest, payment_id: FromPath[str], returns: NamedDependency[Returns]
+) -> Response[str]:
+    """Where gateways send those who did not pay, as far as the browser knows: verified like any other return."""
+    return await _sent_on(returns, payment_id_of(payment_id), await _brought(request) or ())
 
 
 @post("/return/{payment_id:str}/again", status_code=200, include_in_schema=False)
@@ -111,13 +128,37 @@ async def _brought(request: ApiRequest) -> tuple[tuple[str, str], ...] | None:
     return (*pairs_of(query), *pairs_of(form)) if query or form else None
 
 
-async def _verified(returns: Returns, payment_id: PaymentId) -> _Found:
+def _with_one_address(returns: Returns, name: str) -> PaymentGateway | None:
+    """The enabled gateway of this name, if all its payments return to one address."""
+    gateway = next((gateway for gateway in returns.gateways.values() if gateway.name == name), None)
+    return gateway if gateway is not None and gateway.capabilities.registered_return else None
+
+
+def _named_in(gateway: PaymentGateway, brought: tuple[tuple[str, str], ...]) -> OurReference:
+    """Which payment a return is about. Raises `PaymentNotFound` when it does not say so."""
+    named = gateway.read_return(ReturnMessage(values=brought)).order_reference
+    try:
+        return OurReference(gateway.name, gateway.environment, OrderReference(named or ""))
+    except InvalidIdentifier:
+        raise PaymentNotFound from None
+
+
+async def _sent_on(
+    returns: Returns, which: PaymentId | OurReference, brought: tuple[tuple[str, str], ...]
+) -> Response[str]:
+    """Look, note what the browser claimed otherwise, and send it to the merchant's page or to ours."""
+    verified = await _verified(returns, which)
+    _note_differences(returns, verified.payment, brought)
+    return see_other(_onward(verified) or f"/return/{verified.payment.id}/")
+
+
+async def _verified(returns: Returns, which: PaymentId | OurReference) -> _Found:
     """Payment and booking after a look, or as they were stored when the look takes longer than a person waits."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await returns.verify_payment(Verification(by=None, payment=payment_id))
+            return await returns.verify_payment(Verification(by=None, payment=which))
     except TimeoutError:
-        return await returns.read_payment(payment_id, None)
+        return await returns.read_payment(which, None)
 
 
 def _note_differences(returns: Returns, payment: Payment, brought: tuple[tuple[str, str], ...]) -> None:
@@ -173,8 +214,12 @@ def _shown(returns: Returns, found: _Found, language: Language) -> Response[str]
     if payment.status in _TO_TRY_AGAIN:
         return pages.state(payment.status, language, reference=reference, try_again=_again(payment), shop=shop)
     if payment.has_live_link(returns.clock.now()):
-        link, renewed = payment.next_step, RENEWED_AFTER["open"]
-        return pages.state("open", language, refresh=renewed, reference=reference, continue_with=link, shop=shop)
+        renewed, gateway = RENEWED_AFTER["open"], returns.gateways.get(payment.gateway)
+        is_used_up = gateway is not None and gateway.capabilities.single_entry
+        link, again = (None, _again(payment)) if is_used_up else (payment.next_step, None)
+        return pages.state(
+            "open", language, refresh=renewed, reference=reference, continue_with=link, try_again=again, shop=shop
+        )
     if payment.holds_surplus:
         return pages.state("surplus", language, reference=reference, shop=shop)
     state = {

@@ -350,12 +350,13 @@ class Timeline(Struct, frozen=True):
 
 
 class GatewayAnswer(Struct, frozen=True):
-    """A gateway that bookings can be paid through here, and what it can do. Amounts are paisa."""
+    """A gateway that bookings can be paid through here. Amounts are paisa; `single_entry`: its page opens once."""
 
     name: str
     label: str
     environment: Environment
     checkout: CheckoutKind
+    single_entry: bool
     signed_return: bool
     refunds: RefundKind
     least_amount: int
@@ -371,6 +372,7 @@ class GatewayAnswer(Struct, frozen=True):
             label=can.label,
             environment=gateway.environment,
             checkout=can.checkout,
+            single_entry=can.single_entry,
             signed_return=can.signed_return,
             refunds=can.refunds,
             least_amount=can.least.paisa,

@@ -127,7 +127,8 @@ def _evidence(book: Book, payment: Row) -> Iterator[Finding]:
         status = TOLD_BY.get(event["kind"])
         if status is None or status in _OURS or event["actor"] != "gateway":
             continue
-        if not any(answer["reported"] == status and answer["at"] == event["at"] for answer in answers):
+        says_so = (status, "absent") if status == "expired" else (status,)
+        if not any(answer["reported"] in says_so and answer["at"] == event["at"] for answer in answers):
             yield about("I8", payment, f"it became {status}, and no stored answer of the gateway says so")
     if given and given != {payment["gateway_reference"]}:
         yield about("I5", payment, "it was opened under another reference of the gateway than the one it has")

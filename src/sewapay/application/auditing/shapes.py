@@ -35,7 +35,7 @@ WORDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "report": frozenset(
             {
                 "initiated", "pending", "completed", "partially_refunded", "refunded", "canceled", "expired", "failed",
-                "not_found", "unknown",
+                "not_found", "absent", "ambiguous", "unknown",
             }
         ),
         "kind of event": frozenset(
@@ -211,6 +211,7 @@ SHAPES: Final[Mapping[str, Mapping[str, _Shape]]] = MappingProxyType(
             "fee": _PERHAPS,
             "transaction_id": _PERHAPS_TEXT,
             "gateway_reference": _PERHAPS_TEXT,
+            "order_reference": _PERHAPS_TEXT,
             "refunded": ("I17", _or_none(_is_truth), "true, false or nothing"),
         },
         "refund": {

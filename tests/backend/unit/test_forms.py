@@ -1,0 +1,217 @@
+"""Payments at a gateway that is sent a form by the browser: it hears of them only then, and gives no reference."""
+
+import pytest
+
+from sewapay.adapters.fake.gateway import FAKE_FORM_CAPABILITIES, FakeGateway
+from sewapay.application.errors import PaymentNotFound, RefundsNotOffered, StillBeingChecked
+from sewapay.application.open_checkout import CheckoutRequest
+from sewapay.application.ports import RefundKind
+from sewapay.application.refund_payment import RefundRequest
+from sewapay.application.verify_payment import OurReference, Verification
+from sewapay.domain.booking import Booking, BookingStatus
+from sewapay.domain.checkout import PostForm
+from sewapay.domain.identifiers import Environment, GatewayName, OrderReference
+from sewapay.domain.money import Money
+from sewapay.domain.observation import Reported
+from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
+from tests.shop import STAFF, Shop, customer
+
+FORMS = GatewayName("forms")
+REDIRECTS = GatewayName("khalti")
+
+
+class TwoGateways(Shop):
+    """A shop that takes a gateway of forms beside the one that redirects."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms = FakeGateway(name=FORMS, capabilities=FAKE_FORM_CAPABILITIES)
+        self.takes(self.forms, self.gateway)
+
+    async def opens(self, booking: Booking, gateway: GatewayName = FORMS) -> Payment:
+        request = CheckoutRequest(by=customer(), booking_id=booking.id, gateway=gateway)
+        return (await self.container.open_checkout()(request)).payment
+
+
+@pytest.fixture
+def shop() -> TwoGateways:
+    return TwoGateways()
+
+
+async def test_a_form_is_opened_without_a_reference_of_the_gateway_and_settles_by_ours(shop: TwoGateways) -> None:
+    booking = await shop.given_a_booking()
+    payment = await shop.opens(booking)
+
+    shop.forms.customer_pays(payment)
+    verified = await shop.when_it_is_verified(payment)
+
+    assert isinstance(payment.next_step, PostForm)
+    assert payment.gateway_reference is None
+    assert (verified.payment.status, verified.booking.status) == (PaymentStatus.COMPLETED, BookingStatus.CONFIRMED)
+
+
+async def test_a_form_that_nobody_posted_is_open_and_nothing_is_unknown_about_it(shop: TwoGateways) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+
+    verified = await shop.when_it_is_verified(payment)
+
+    assert (verified.payment.status, verified.payment.needs_attention) == (PaymentStatus.OPEN, False)
+
+
+async def test_what_is_absent_is_not_over_before_the_form_is_long_dead(shop: TwoGateways) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    shop.clock.advance(minutes=39)
+    before = await shop.when_it_is_verified(payment)
+    shop.clock.advance(minutes=1)
+
+    after = await shop.when_it_is_verified(payment)
+
+    assert (before.payment.status, after.payment.status) == (PaymentStatus.OPEN, PaymentStatus.EXPIRED)
+
+
+async def test_an_attempt_that_was_left_is_held_until_the_form_is_long_dead(shop: TwoGateways) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    shop.forms.leaves_pending(payment)
+    await shop.when_it_is_verified(payment)
+    shop.forms.says(payment, "absent", Reported.ABSENT)
+    left = await shop.when_it_is_verified(payment)
+    shop.clock.advance(minutes=40)
+
+    over = await shop.when_it_is_verified(payment)
+
+    assert (left.payment.status, over.payment.status) == (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
+
+
+async def test_a_form_that_is_paid_a_day_late_confirms_the_booking_without_anybody(shop: TwoGateways) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    shop.clock.advance(minutes=45)
+    await shop.container.reconcile_payments()(limit=50)
+    expired = await shop.stored_payment(payment)
+    shop.forms.customer_pays(payment)
+    shop.clock.advance(days=1.2)
+
+    await shop.container.reconcile_payments()(limit=50)
+
+    late = await shop.stored_payment(payment)
+    assert (expired.status, late.status) == (PaymentStatus.EXPIRED, PaymentStatus.COMPLETED)
+    assert (await shop.stored_booking(payment.booking_id)).status is BookingStatus.CONFIRMED
+
+
+async def test_a_gateway_that_does_not_know_itself_is_asked_again_and_a_person_is_told(shop: TwoGateways) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    shop.forms.says(payment, "AMBIGUOUS", Reported.AMBIGUOUS)
+
+    halted = (await shop.when_it_is_verified(payment)).payment
+    shop.forms.customer_pays(payment)
+    paid = (await shop.when_it_is_verified(payment)).payment
+
+    assert (halted.status, halted.outcome_unknown, halted.needs_attention) == (PaymentStatus.OPEN, True, True)
+    assert (paid.status, paid.outcome_unknown) == (PaymentStatus.COMPLETED, False)
+
+
+async def test_nobody_is_asked_to_pay_again_while_the_gateway_does_not_know(shop: TwoGateways) -> None:
+    booking = await shop.given_a_booking()
+    payment = await shop.opens(booking)
+    shop.forms.says(payment, "AMBIGUOUS", Reported.AMBIGUOUS)
+
+    with pytest.raises(StillBeingChecked):
+        await shop.opens(booking, REDIRECTS)
+
+
+async def test_an_answer_under_another_order_reference_is_about_another_payment(shop: TwoGateways) -> None:
+    one, other = await shop.opens(await shop.given_a_booking()), await shop.opens(await shop.given_a_booking())
+    shop.forms.customer_pays(other)
+    shop.forms.answers(one, shop.forms.payments[f"fake_{other.order_reference}"].answer)
+
+    swapped = await shop.when_it_is_verified(one)
+
+    assert swapped.payment.review_reason is ReviewReason.REFERENCE_MISMATCH
+    assert swapped.booking.status is BookingStatus.PENDING
+
+
+async def test_pressing_twice_gives_one_form_and_coming_back_later_another(shop: TwoGateways) -> None:
+    booking = await shop.given_a_booking()
+    first = await shop.opens(booking)
+    shop.clock.advance(seconds=9)
+    twice = await shop.opens(booking)
+    shop.clock.advance(seconds=1)
+
+    later = await shop.opens(booking)
+
+    assert twice.id == first.id != later.id
+    assert first.order_reference != later.order_reference
+    assert (await shop.stored_payment(first)).next_check_at is not None, "watched until it is final"
+
+
+async def test_the_first_of_two_forms_may_be_paid_and_then_no_third_is_given(shop: TwoGateways) -> None:
+    booking = await shop.given_a_booking()
+    first = await shop.opens(booking)
+    shop.clock.advance(minutes=1)
+    second = await shop.opens(booking)
+    shop.forms.customer_pays(first)
+    shop.clock.advance(minutes=40)
+
+    await shop.container.reconcile_payments()(limit=50)
+
+    assert (await shop.stored_payment(first)).status is PaymentStatus.COMPLETED
+    assert (await shop.stored_payment(second)).status is PaymentStatus.EXPIRED
+    assert (await shop.stored_booking(booking)).status is BookingStatus.CONFIRMED
+
+
+async def test_two_forms_of_one_booking_that_are_both_paid_leave_a_surplus(shop: TwoGateways) -> None:
+    booking = await shop.given_a_booking()
+    first = await shop.opens(booking)
+    shop.clock.advance(minutes=1)
+    second = await shop.opens(booking)
+    for payment in (second, first):
+        shop.forms.customer_pays(payment)
+
+    await shop.when_it_is_verified(second)
+    surplus = await shop.when_it_is_verified(first)
+
+    assert surplus.payment.surplus
+    assert surplus.booking.settled_by == second.id
+
+
+async def test_whoever_changes_the_gateway_pays_there_and_the_first_attempt_is_watched(shop: TwoGateways) -> None:
+    booking = await shop.given_a_booking()
+    form = await shop.opens(booking)
+    redirect = await shop.opens(booking, REDIRECTS)
+    shop.gateway.customer_pays(redirect)
+    await shop.when_it_is_verified(redirect)
+    shop.forms.customer_pays(form)
+    shop.clock.advance(minutes=40)
+
+    await shop.container.reconcile_payments()(limit=50)
+
+    assert (await shop.stored_booking(booking)).settled_by == redirect.id
+    assert (await shop.stored_payment(form)).holds_surplus
+    assert (shop.gateway.looked_up, shop.forms.looked_up > 0) == (1, True), "each asked its own gateway"
+
+
+async def test_a_form_is_found_by_our_reference_at_its_own_gateway_only(shop: TwoGateways) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    ours = OurReference(FORMS, Environment.SANDBOX, payment.order_reference)
+
+    found = await shop.container.verify_payment()(Verification(by=None, payment=ours))
+
+    assert found.payment.id == payment.id
+    for elsewhere in (
+        OurReference(REDIRECTS, Environment.SANDBOX, payment.order_reference),
+        OurReference(FORMS, Environment.PRODUCTION, payment.order_reference),
+        OurReference(FORMS, Environment.SANDBOX, OrderReference("Z" * 20)),
+    ):
+        with pytest.raises(PaymentNotFound):
+            await shop.container.verify_payment()(Verification(by=None, payment=elsewhere))
+
+
+async def test_a_refund_where_there_is_none_says_where_to_do_it(shop: TwoGateways) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    shop.forms.customer_pays(payment)
+    await shop.when_it_is_verified(payment)
+    wanted = RefundRequest(by=STAFF, payment_id=payment.id, amount=Money(100), reason="not needed")
+
+    with pytest.raises(RefundsNotOffered, match="refund it in the fake's panel"):
+        await shop.container.refund_payment()(wanted)
+
+    assert shop.forms.capabilities.refunds is RefundKind.NONE
