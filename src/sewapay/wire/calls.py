@@ -34,9 +34,8 @@ _BEFORE_SENDING: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeou
 class Caller:
     """How a gateway's adapter asks its company. It repeats nothing and follows nothing.
 
-    `company` is how sentences call it. `client` is shared and closed by whoever made it; it should be
-    `entrypoints.http_client`'s, since errors are told apart by its transport. `deadline_seconds` is how long one call
-    may take in all.
+    `company` is how sentences call it. `client` is shared and closed by whoever made it; it should be `wire.client`'s,
+    since errors are told apart by its transport. `deadline_seconds` is how long one call may take in all.
     """
 
     company: str
@@ -52,8 +51,10 @@ class Caller:
     async def ask(self, method: str, url: httpx.URL, headers: httpx.Headers, content: bytes = b"") -> Answer:
         """One request, one answer, within the deadline by the wall clock: httpx's own timeouts start anew at each byte.
 
-        `headers` are all that are sent, so they should be `headers_for`'s, made once. Raises `NothingSent` when no byte
-        can have left, `ProtocolError` for an answer that is compressed or too large, else `OutcomeUnknown`.
+        `headers` are all that are sent, so they should be `headers_for`'s, made once. The URL means what it meant, and
+        may be written another way when it leaves: `%2F` as `/` in a query, and `..` resolved in a path, so a segment
+        that came from outside is checked first. Raises `NothingSent` when no byte can have left, `ProtocolError` for an
+        answer that is compressed or too large, else `OutcomeUnknown`.
         """
         seconds = self.deadline_seconds
         request = httpx.Request(method, url, headers=headers, content=content, extensions=self.extensions)
