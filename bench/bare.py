@@ -17,7 +17,7 @@ from bench.processes import khalti_settings
 from sewapay.application.ports import Order, PaymentGateway
 from sewapay.domain.identifiers import GatewayName
 from sewapay.entrypoints.gateways import build_gateways
-from sewapay.entrypoints.http_client import build_client
+from sewapay.wire.client import build_client
 
 DIFFERENT_ORDERS: Final = 1000
 
