@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from sewapay.adapters.khalti.simulator import Simulator
-from sewapay.adapters.khalti.simulator.faults import Lag
+from sewapay.standins.faults import Lag
 from tests.frontend.browsing import PHONE, Customer
 from tests.frontend.conftest import Merchant, Picture
 from tests.frontend.shop_front import ShopFront
@@ -86,9 +86,7 @@ def test_a_pending_payment_is_being_checked_until_the_page_itself_says_paid(
     assert merchant.is_told(booking) == "confirmed"
 
 
-def test_while_a_payment_pends_the_checkout_page_asks_for_no_other(
-    customer: Customer, merchant: Merchant
-) -> None:
+def test_while_a_payment_pends_the_checkout_page_asks_for_no_other(customer: Customer, merchant: Merchant) -> None:
     booking = merchant.registers_a_booking()
     customer.opens(booking["checkout_url"])
     customer.chooses_khalti()
@@ -124,7 +122,7 @@ def test_a_gateway_that_lags_behind_never_makes_the_page_say_failed(
     booking = merchant.registers_a_booking()
     customer.opens(booking["checkout_url"])
     customer.chooses_khalti()
-    simulator.arm(Lag(on="lookup", times=2, pidx=customer.pidx))  # coming back, and our page after the redirect
+    simulator.arm(Lag(on="lookup", times=2, reference=customer.pidx))  # coming back, and our page after the redirect
 
     customer.pays()
     customer.reads("open")
@@ -197,9 +195,7 @@ def test_who_paid_and_closed_the_tab_is_not_asked_to_pay_again(
     second_tab.watched.forget("409")  # the answer to the button; its page was shown all the same
 
 
-def test_reloading_the_result_changes_nothing(
-    customer: Customer, merchant: Merchant, simulator: Simulator
-) -> None:
+def test_reloading_the_result_changes_nothing(customer: Customer, merchant: Merchant, simulator: Simulator) -> None:
     booking = merchant.registers_a_booking()
     customer.opens(booking["checkout_url"])
     customer.chooses_khalti()

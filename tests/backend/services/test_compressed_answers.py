@@ -12,12 +12,12 @@ from attrs import evolve
 
 from sewapay.adapters.khalti import build
 from sewapay.adapters.khalti.simulator import Simulator, create_app
-from sewapay.adapters.khalti.simulator.faults import Raw
 from sewapay.application.errors import ProtocolError
 from sewapay.application.ports import Order, Payer, Urls
 from sewapay.domain.identifiers import BookingId, OrderReference, PaymentId
 from sewapay.domain.money import Money
-from sewapay.entrypoints.http_client import build_client
+from sewapay.standins.faults import Raw
+from sewapay.wire.client import build_client
 from tests.servers import run_in_thread
 
 MIB: Final = 1024 * 1024

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from sewapay.adapters.khalti.simulator import Quirks, Simulator, create_app
-from sewapay.adapters.khalti.simulator.ledger import Purchase
+from sewapay.adapters.khalti.simulator.payments import Purchase
 from tests.servers import run_in_thread
 
 INITIATE = "/api/v2/epayment/initiate/"

@@ -31,10 +31,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sewapay.adapters.khalti.simulator.faults import Stale
-from sewapay.adapters.khalti.simulator.ledger import Refused
 from sewapay.application.audit import Books, audit_invariants
 from sewapay.application.reconcile_payments import Reconciled
+from sewapay.standins.faults import Stale
+from sewapay.standins.refusals import Refused
 from tests.backend.system.model import Call, Judging, Model
 from tests.backend.system.promises import Rows, broken, broken_between, unsettled
 from tests.backend.system.world import (

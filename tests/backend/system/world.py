@@ -24,8 +24,7 @@ from dependency_injector import providers
 from litestar import Litestar
 
 from sewapay.adapters.khalti.simulator import Simulator
-from sewapay.adapters.khalti.simulator.faults import Fault
-from sewapay.adapters.khalti.simulator.ledger import SimulatedPayment
+from sewapay.adapters.khalti.simulator.payments import SimulatedPayment
 from sewapay.adapters.system import RandomIds
 from sewapay.adapters.web.auth import issue_token
 from sewapay.application.access import Scope
@@ -37,6 +36,7 @@ from sewapay.entrypoints.asgi import create_app
 from sewapay.entrypoints.container import Container, build_container
 from sewapay.entrypoints.settings import Settings
 from sewapay.entrypoints.worker import Worker
+from sewapay.standins.faults import Fault
 from tests.backend.system.promises import AtKhalti, Rows, broken
 
 JWT_SECRET: Final = "the secret of the tests of the whole system, and of nothing else"
@@ -300,7 +300,7 @@ class Khalti:
         armed = self.simulator.armed()
         for fault in armed:
             for _ in range(fault.times or 0):
-                self.simulator.take_fault(fault.on, fault.pidx)
+                self.simulator.take_fault(fault.on, fault.reference)
         for fault in armed:
             if not unwanted(fault):
                 self.simulator.arm(fault)

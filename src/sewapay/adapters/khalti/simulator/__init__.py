@@ -6,12 +6,13 @@ shares no code with the gateway that it stands in for; what it says was typed fr
 
 - `/api/v2/epayment/initiate/` and `/lookup/`, `/api/merchant-transaction/.../refund/`: the wire, see `wire.py`
 - `/?pidx=...`: the payment page that a person uses, see `pages.py`
-- `/_sim/...`: what tests and scripts use instead of a person, see `control.py` and `faults.py`
+- `/_sim/...`: what tests and scripts use instead of a person, see `control.py` here and in `standins`, and `faults.py`
 
 Comments mark what Khalti does not document with "our guess"; what is documented names its place in Khalti's docs.
 """
 
-from sewapay.adapters.khalti.simulator.ledger import Quirks, Simulator
-from sewapay.adapters.khalti.simulator.server import create_app, run
+from sewapay.adapters.khalti.simulator.ledger import Simulator
+from sewapay.adapters.khalti.simulator.payments import Quirks
+from sewapay.adapters.khalti.simulator.server import STAND_IN, create_app, run
 
-__all__ = ["Quirks", "Simulator", "create_app", "run"]
+__all__ = ["STAND_IN", "Quirks", "Simulator", "create_app", "run"]

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote, quote_plus
 
-from sewapay.adapters.khalti.simulator.ledger import PAID, Quirks, SimulatedPayment, Status
+from sewapay.adapters.khalti.simulator.payments import PAID, Quirks, SimulatedPayment, Status
 
 
 def callback_url(payment: SimulatedPayment, status: Status, quirks: Quirks) -> str:

@@ -6,23 +6,18 @@ Between the two steps the browser carries a ticket that binds the payment to the
 """
 
 import hmac
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
-from jinja2 import Environment, FileSystemLoader
-
-from sewapay.adapters.khalti.simulator.callback import callback_url
-from sewapay.adapters.khalti.simulator.exchange import MOST_CONTROL_BYTES, Reply, Request
-from sewapay.adapters.khalti.simulator.ledger import (
-    NotPossible,
-    SimulatedPayment,
-    Simulator,
-    Status,
-    UnknownPayment,
-    nepal_time,
-)
+from sewapay.adapters.khalti.simulator.ledger import Simulator
+from sewapay.adapters.khalti.simulator.payments import SimulatedPayment, Status
+from sewapay.standins.clock import nepal_time
+from sewapay.standins.exchange import MOST_CONTROL_BYTES, Reply, Request, form_of
+from sewapay.standins.pages import Templates, back_to_shop, rupees
+from sewapay.standins.refusals import NotPossible, UnknownPayment
 
 WALLETS: Final = frozenset(f"980000000{digit}" for digit in range(6))
 MPIN: Final = "1111"
@@ -41,34 +36,18 @@ CLOSED: Final = MappingProxyType(
 )
 """What a person reads who comes to a payment that is no longer open."""
 
-# No form-action: Chromium holds it against every redirect that follows a form, and the merchant's return_url may send
-# the browser on to an address that nobody here can know.
-PAGE_HEADERS: Final = (
-    (
-        "content-security-policy",
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
-    ),
-    ("cache-control", "no-store"),
-    ("referrer-policy", "no-referrer"),
-)
-
-_TEMPLATES: Final = Environment(
-    loader=FileSystemLoader(Path(__file__).with_name("templates")),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_PAGES: Final = Templates(Path(__file__).with_name("templates"))
 
 
 def front(simulator: Simulator, request: Request) -> Reply:
     """GET `/`: the payment page of `?pidx=`, or without one a few words about what this is."""
     pidx = request.query.get("pidx", "")
     if not pidx:
-        return _page(200, "front.html")
+        return _PAGES.page(200, "front.html")
     try:
         payment = simulator.find(pidx)
     except UnknownPayment:
-        return _page(404, "unknown.html")
+        return _PAGES.page(404, "unknown.html")
     return _first_step(simulator, payment)
 
 
@@ -81,41 +60,37 @@ def form(simulator: Simulator, request: Request) -> Reply:
         return too_large()
     try:
         payment = simulator.find(pidx)
-        sent = _form_of(request)
+        sent = form_of(request)
         match step:
             case "continue":
                 return _sign_in(simulator, payment, sent)
             case "pay" | "pend":
                 return _confirm(simulator, payment, sent, step)
             case "cancel":
-                return _back_to_shop(simulator, simulator.cancel(pidx))
+                simulator.cancel(pidx)
             case "expire":
-                return _back_to_shop(simulator, simulator.expire(pidx))
+                simulator.expire(pidx)
             case _:
-                return _page(404, "unknown.html")
+                return _PAGES.page(404, "unknown.html")
+        return back_to_shop(simulator.left(pidx))
     except UnknownPayment:
-        return _page(404, "unknown.html")
+        return _PAGES.page(404, "unknown.html")
     except NotPossible:
         return _closed(simulator, simulator.find(pidx), 409)
 
 
 def too_large() -> Reply:
     """A form beyond what the page ever sends."""
-    return _page(413, "unknown.html")
-
-
-def rupees(paisa: int) -> str:
-    """An amount as the page shows it: 113000 paisa are `Rs 1,130.00`."""
-    return f"Rs {paisa // 100:,}.{paisa % 100:02}"
+    return _PAGES.page(413, "unknown.html")
 
 
 def _first_step(simulator: Simulator, payment: SimulatedPayment, error: str = "") -> Reply:
     if payment.status(simulator.now()) is not Status.INITIATED:
         return _closed(simulator, payment, 200)
-    return _page(422 if error else 200, "sign_in.html", error=error, **_summary(payment))
+    return _PAGES.page(422 if error else 200, "sign_in.html", error=error, **_summary(simulator, payment))
 
 
-def _sign_in(simulator: Simulator, payment: SimulatedPayment, sent: dict[str, str]) -> Reply:
+def _sign_in(simulator: Simulator, payment: SimulatedPayment, sent: Mapping[str, str]) -> Reply:
     mobile = sent.get("mobile", "").strip()
     if payment.status(simulator.now()) is not Status.INITIATED:
         return _closed(simulator, payment, 409)
@@ -128,10 +103,12 @@ def _sign_in(simulator: Simulator, payment: SimulatedPayment, sent: dict[str, st
 
 def _second_step(simulator: Simulator, payment: SimulatedPayment, mobile: str, error: str = "") -> Reply:
     ticket = _ticket(simulator, payment, mobile)
-    return _page(422 if error else 200, "confirm.html", error=error, mobile=mobile, ticket=ticket, **_summary(payment))
+    return _PAGES.page(
+        422 if error else 200, "confirm.html", error=error, mobile=mobile, ticket=ticket, **_summary(simulator, payment)
+    )
 
 
-def _confirm(simulator: Simulator, payment: SimulatedPayment, sent: dict[str, str], step: str) -> Reply:
+def _confirm(simulator: Simulator, payment: SimulatedPayment, sent: Mapping[str, str], step: str) -> Reply:
     mobile = sent.get("mobile", "")
     if payment.status(simulator.now()) is not Status.INITIATED:
         return _closed(simulator, payment, 409)
@@ -139,28 +116,23 @@ def _confirm(simulator: Simulator, payment: SimulatedPayment, sent: dict[str, st
         return _first_step(simulator, payment, "Please sign in first.")
     if sent.get("otp", "").strip() != OTP:
         return _second_step(simulator, payment, mobile, "That OTP is wrong: the stand-in always sends 987654.")
-    take = simulator.pay if step == "pay" else simulator.pend
-    return _back_to_shop(simulator, take(payment.pidx, mobile=mobile))
+    if step == "pay":
+        return back_to_shop(simulator.pays(payment.pidx, lambda: simulator.pay(payment.pidx, mobile=mobile)))
+    simulator.pend(payment.pidx, mobile=mobile)
+    return back_to_shop(simulator.left(payment.pidx))
 
 
 def _ticket(simulator: Simulator, payment: SimulatedPayment, mobile: str) -> str:
     return hmac.digest(simulator.ticket_key, f"{payment.pidx} {mobile}".encode(), "sha256").hex()
 
 
-def _back_to_shop(simulator: Simulator, payment: SimulatedPayment) -> Reply:
-    """302 to the merchant. The address may hold letters that a header may not; those are percent-encoded."""
-    address = callback_url(payment, payment.status(simulator.now()), simulator.quirks)
-    in_ascii = quote(address, safe="".join(map(chr, range(0x21, 0x7F))))
-    return Reply(status=302, content_type="", headers=(("location", in_ascii), ("cache-control", "no-store")))
-
-
 def _closed(simulator: Simulator, payment: SimulatedPayment, status: int) -> Reply:
     state = payment.status(simulator.now())
     sentence = CLOSED.get(state, "This payment is open.")
-    return _page(status, "closed.html", state=state.value, sentence=sentence, **_summary(payment))
+    return _PAGES.page(status, "closed.html", state=state.value, sentence=sentence, **_summary(simulator, payment))
 
 
-def _summary(payment: SimulatedPayment) -> dict[str, str]:
+def _summary(simulator: Simulator, payment: SimulatedPayment) -> dict[str, str]:
     return {
         "pidx": payment.pidx,
         "purchase": payment.purchase.purchase_order_name,
@@ -168,15 +140,5 @@ def _summary(payment: SimulatedPayment) -> dict[str, str]:
         "amount": rupees(payment.purchase.amount),
         "website": payment.purchase.website_url,
         "shop": urlsplit(payment.purchase.website_url).netloc.rpartition("@")[2],
-        "valid_until": nepal_time(payment.expires_at)[11:16],
+        "valid_until": nepal_time(simulator.stated(payment.expires_at))[11:16],
     }
-
-
-def _form_of(request: Request) -> dict[str, str]:
-    pairs = parse_qsl(request.body.decode(errors="replace"), keep_blank_values=True)
-    return dict(pairs)
-
-
-def _page(status: int, template: str, **values: str) -> Reply:
-    page = _TEMPLATES.get_template(template).render(**values)
-    return Reply(status=status, content_type="text/html; charset=utf-8", headers=PAGE_HEADERS, body=page.encode())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from sewapay.adapters.khalti.simulator.ledger import YEAR_SECONDS, Purchase, Quirks
+from sewapay.adapters.khalti.simulator.payments import YEAR_SECONDS, Purchase, Quirks
 
 T = TypeVar("T")
 

@@ -10,17 +10,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from sewapay.adapters.khalti.simulator.exchange import NotJson, Reply, Request, json_reply, parsed, pidx_of
-from sewapay.adapters.khalti.simulator.ledger import (
-    PAID,
-    NotPossible,
-    SimulatedPayment,
-    Simulator,
-    Status,
-    UnknownPayment,
-    nepal_time,
-)
+from sewapay.adapters.khalti.simulator.ledger import Simulator
+from sewapay.adapters.khalti.simulator.payments import PAID, SimulatedPayment, Status
 from sewapay.adapters.khalti.simulator.validation import Invalid, Wrong, purchase_of, refund_of, required_text
+from sewapay.standins.clock import nepal_time
+from sewapay.standins.exchange import NotJson, Reply, Request, html_reply, json_reply, named_in, parsed
+from sewapay.standins.refusals import NotPossible, UnknownPayment
 
 ENDED_UNPAID: Final = frozenset({Status.EXPIRED, Status.USER_CANCELED})
 """The states that a look-up tells with HTTP 400, its body as ever (Khalti docs, lookup table)."""
@@ -51,7 +46,7 @@ def route_of(simulator: Simulator, path: str) -> str | None:
 def pidx_meant(simulator: Simulator, request: Request) -> str | None:
     """The pidx that a request is about: named in a look-up, behind the transaction id in a refund."""
     refund_path = REFUND.fullmatch(request.path)
-    return simulator.pidx_paid_by(refund_path["transaction"]) if refund_path else pidx_of(request)
+    return simulator.pidx_paid_by(refund_path["transaction"]) if refund_path else named_in(request, "pidx")
 
 
 def initiate(simulator: Simulator, request: Request) -> Reply:
@@ -64,7 +59,7 @@ def initiate(simulator: Simulator, request: Request) -> Reply:
             {
                 "pidx": made.pidx,
                 "payment_url": f"{request.base_url}/?pidx={made.pidx}",
-                "expires_at": nepal_time(made.expires_at),
+                "expires_at": nepal_time(simulator.stated(made.expires_at)),
                 "expires_in": int((made.expires_at - made.created_at).total_seconds()),
             },
         )
@@ -123,8 +118,7 @@ def with_slash(request: Request) -> Reply:
 
 def not_found() -> Reply:
     """Any other path."""
-    page = b"<!doctype html><title>Not Found</title><h1>Not Found</h1>"
-    return Reply(status=404, content_type="text/html; charset=utf-8", body=page)
+    return html_reply(404, "<!doctype html><title>Not Found</title><h1>Not Found</h1>")
 
 
 def too_large() -> Reply:

@@ -1,7 +1,8 @@
-"""What goes in and out of the stand-in's pages and routes, free of any server: requests, answers, JSON."""
+"""What goes in and out of a stand-in's pages and routes, free of any server: requests, answers, JSON, forms."""
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import parse_qsl
 
 import msgspec
 from attrs import field, frozen
@@ -60,6 +61,11 @@ def json_reply(status: int, content: object, *headers: tuple[str, str]) -> Reply
     return Reply(status=status, headers=headers, body=msgspec.json.encode(content))
 
 
+def html_reply(status: int, page: str, *headers: tuple[str, str]) -> Reply:
+    """A page."""
+    return Reply(status=status, content_type="text/html; charset=utf-8", headers=headers, body=page.encode())
+
+
 def parsed(body: bytes) -> object:
     """The value that a JSON body holds. Raises NotJson, also for bad UTF-8 and for nesting without end."""
     try:
@@ -71,11 +77,16 @@ def parsed(body: bytes) -> object:
     return value
 
 
-def pidx_of(request: Request) -> str | None:
-    """The pidx that the request's body names, if it names one: a look-up's does."""
+def form_of(request: Request) -> Mapping[str, str]:
+    """What a browser's form sent (urlencoded); of a name that came twice the last value, as most servers read it."""
+    return dict(parse_qsl(request.body.decode(errors="replace"), keep_blank_values=True))
+
+
+def named_in(request: Request, key: str) -> str | None:
+    """The text under `key` in a request's JSON body, if there is one: which payment a look-up is about."""
     try:
         asked = parsed(request.body)
     except NotJson:
         return None
-    pidx = asked.get("pidx") if isinstance(asked, dict) else None
-    return pidx if isinstance(pidx, str) else None
+    name = asked.get(key) if isinstance(asked, dict) else None
+    return name if isinstance(name, str) else None

@@ -1,0 +1,18 @@
+"""What a stand-in will not do; the texts are for a person, and its control routes answer them as JSON.
+
+Refused                 the stand-in will not do what was asked: 400
+    UnknownPayment      no payment is known by this name: 404
+    NotPossible         the payment is in a state from which this cannot happen: 409
+"""
+
+
+class Refused(Exception):
+    """The stand-in will not do what was asked."""
+
+
+class UnknownPayment(Refused):
+    """No payment of this stand-in, or of this merchant, is known by that name."""
+
+
+class NotPossible(Refused):
+    """The payment is in a state from which the asked step cannot happen."""
