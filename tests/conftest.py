@@ -11,6 +11,8 @@ from tests.postgres import PostgresServer, running_postgres
 
 pytest.register_assert_rewrite("tests.backend.contracts", "tests.shop")
 
+pytest_plugins = ["sewapay.testing.plugin"]
+
 # A deadline measures the machine and not the code. CI looks at the same examples every time: red there is red here.
 settings.register_profile("default", deadline=None)
 settings.register_profile(

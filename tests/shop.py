@@ -7,16 +7,12 @@ shop.gateway.customer_pays(payment)
 verified = await shop.when_it_is_verified(payment)
 """
 
-import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from dependency_injector import providers
 from litestar import Litestar
 
-from sewapay.adapters.fake.gateway import FakeGateway
-from sewapay.adapters.memory.store import MemoryStore
 from sewapay.adapters.system import TaskFlights
 from sewapay.adapters.web.auth import issue_token
 from sewapay.application.access import Principal, Role, Scope
@@ -27,13 +23,15 @@ from sewapay.application.register_booking import NewBooking
 from sewapay.application.storage import Store
 from sewapay.application.verify_payment import Verification, Verified
 from sewapay.domain.booking import Booking, Customer
-from sewapay.domain.identifiers import BookingId, CustomerId, GatewayName, PaymentId
+from sewapay.domain.identifiers import BookingId, CustomerId, PaymentId
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment
 from sewapay.entrypoints.asgi import create_app
 from sewapay.entrypoints.container import Container, build_container
+from sewapay.testing.builders import KHALTI
+from sewapay.testing.clocks import ManualClock
+from sewapay.testing.fakes import FakeGateway, MemoryStore
 
-KHALTI: Final = GatewayName("khalti")
 SITA: Final = Customer(id=CustomerId("42"), name="Sita Sharma", email="sita@example.com", phone="9800000001")
 RAM: Final = Customer(id=CustomerId("43"), name="Ram Thapa")
 STAFF: Final = Principal(role=Role.STAFF, id="7")
@@ -46,26 +44,6 @@ SHOP_RETURN: Final = "https://shop.example/payment/callback"
 def customer(who: Customer = SITA) -> Principal:
     """This customer, signed in."""
     return Principal(role=Role.CUSTOMER, id=who.id)
-
-
-class ManualClock:
-    """A clock that moves when a test says so; pausing moves it too."""
-
-    def __init__(self) -> None:
-        self._now = datetime(2026, 1, 15, 6, 15, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        """The time that the test is at."""
-        return self._now
-
-    async def pause(self, seconds: float) -> None:
-        """Let the time pass without waiting for it."""
-        self.advance(seconds=seconds)
-        await asyncio.sleep(0)
-
-    def advance(self, *, seconds: float = 0, minutes: float = 0, days: float = 0) -> None:
-        """Move on."""
-        self._now += timedelta(seconds=seconds, minutes=minutes, days=days)
 
 
 class Shop:

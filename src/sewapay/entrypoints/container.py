@@ -31,8 +31,8 @@ from sewapay.application.register_booking import RegisterBooking
 from sewapay.application.resolve_payment import ResolvePayment
 from sewapay.application.verify_payment import VerifyPayment
 from sewapay.entrypoints.gateways import build_gateways
-from sewapay.entrypoints.http_client import build_client
 from sewapay.entrypoints.settings import Settings
+from sewapay.wire.client import build_client
 
 __all__ = ["Container", "build_container"]
 

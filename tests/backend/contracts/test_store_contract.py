@@ -10,7 +10,7 @@ from sewapay.adapters.memory.store import MemoryStore
 from sewapay.adapters.sql.migrations import migrate
 from sewapay.adapters.sql.store import build_store
 from sewapay.application.storage import Store
-from tests.backend.contracts.store_contract_work import CLAUSES
+from sewapay.testing.stores.contract import CLAUSES
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])

@@ -17,7 +17,7 @@ from sewapay.domain.checkout import PostForm
 from sewapay.domain.identifiers import Environment, GatewayName
 from sewapay.domain.payment import Payment
 from sewapay.domain.refund import Refund
-from tests.backend.contracts.store_contract_work import CLAUSES
+from sewapay.testing.stores.contract import CLAUSES
 
 T = TypeVar("T")
 

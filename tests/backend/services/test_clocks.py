@@ -13,7 +13,8 @@ from sewapay.adapters.sql.migrations import migrate
 from sewapay.adapters.sql.store import build_store
 from sewapay.application.storage import Claim, Store
 from sewapay.domain.identifiers import Environment
-from tests.backend.contracts.store_contract import KHALTI, NOON, a_booking, a_payment, given, payment_id
+from sewapay.testing.builders import KHALTI, NOON, a_booking, a_payment, payment_id
+from sewapay.testing.stores.given import given
 
 AN_HOUR: Final = timedelta(hours=1)
 # What stands in `public` is found before the system's own once the search path says so.

@@ -11,7 +11,8 @@ from attrs import evolve
 
 from sewapay.adapters.sql.migrations import migrate
 from sewapay.adapters.sql.sqlite import SqliteStore
-from tests.backend.contracts.store_contract import a_booking, an_event, given
+from sewapay.testing.builders import a_booking, an_event
+from sewapay.testing.stores.given import given
 
 ENOUGH: Final = 200
 

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 from attrs import define, field
 
-from sewapay.entrypoints.http_client import build_client
+from sewapay.wire.client import build_client
 from tests.servers import run_in_thread
 
 

@@ -30,7 +30,7 @@ from sewapay.domain.checkout import Redirect
 from sewapay.domain.identifiers import BookingId, Environment, OrderReference, PaymentId
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Reported
-from sewapay.entrypoints.http_client import build_client
+from sewapay.wire.client import build_client
 from tests.servers import run_in_thread
 
 KEY: Final = "05bf95cc57244045b8df5fad06748dab"

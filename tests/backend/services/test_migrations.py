@@ -27,8 +27,9 @@ from sewapay.domain.ledger import Posting
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Evidence
 from sewapay.domain.payment import Payment
-from tests.backend.contracts.store_contract import an_event, change_booking, payment_id
-from tests.backend.contracts.store_contract_work import told
+from sewapay.testing.builders import an_event, payment_id
+from sewapay.testing.stores.feed import told
+from sewapay.testing.stores.given import change_booking
 
 T = TypeVar("T")
 

@@ -22,20 +22,10 @@ from sewapay.domain.booking import Booking
 from sewapay.domain.identifiers import BookingId, Environment
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment
-from tests.backend.contracts.store_contract import (
-    KHALTI,
-    NOON,
-    a_booking,
-    a_payment,
-    an_event,
-    change_booking,
-    change_payment,
-    given,
-    payment_id,
-    stored_booking,
-    stored_events,
-)
-from tests.backend.contracts.store_contract_work import claim, claim_one, numbered, told
+from sewapay.testing.builders import KHALTI, NOON, a_booking, a_payment, an_event, payment_id
+from sewapay.testing.stores.feed import told
+from sewapay.testing.stores.given import change_booking, change_payment, given, stored_booking, stored_events
+from sewapay.testing.stores.leases import claim, claim_one, numbered
 from tests.postgres import PostgresServer
 
 

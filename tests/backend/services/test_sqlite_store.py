@@ -28,21 +28,17 @@ from sewapay.domain.booking import Booking
 from sewapay.domain.identifiers import BookingId, Environment
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment
-from tests.backend.contracts.store_contract import (
-    KHALTI,
-    NOON,
-    a_booking,
-    a_payment,
-    an_event,
+from sewapay.testing.builders import KHALTI, NOON, a_booking, a_payment, an_event, payment_id
+from sewapay.testing.stores.feed import told
+from sewapay.testing.stores.given import (
     change_booking,
     change_payment,
     given,
-    payment_id,
     stored_booking,
     stored_events,
     stored_payment,
 )
-from tests.backend.contracts.store_contract_work import claim, numbered, told
+from sewapay.testing.stores.leases import claim, numbered
 from tests.shop import ManualClock
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -139,7 +135,8 @@ LOAD = """
 import asyncio, sys
 from pathlib import Path
 from sewapay.adapters.sql.sqlite import SqliteStore
-from tests.backend.contracts.store_contract import a_booking, given
+from sewapay.testing.builders import a_booking
+from sewapay.testing.stores.given import given
 
 async def add(store, first):
     for number in range(first, first + 100_000, 20):

@@ -31,7 +31,7 @@ _log: Final = logging.getLogger("sewapay.khalti")
 def build(environ: Mapping[str, str], client: httpx.AsyncClient, *, is_production: bool) -> KhaltiGateway:
     """The gateway that these variables describe. Raises `UnusableSetting`, one line for each that is wrong or unsafe.
 
-    `client` is shared; it should be `entrypoints.http_client`'s, since errors are told apart by its transport.
+    `client` is shared; it should be `wire.client`'s, since errors are told apart by its transport.
     """
     config = read_config(environ)
     unsafe = check_production(config) if is_production else []
