@@ -66,7 +66,7 @@ def _from_options(options: Options) -> StandIn:
 
 
 def _environ(address: str) -> Mapping[str, str]:
-    return {"KHALTI_SECRET_KEY": "a key for the stand-in, which takes any", "KHALTI_BASE_URL": f"{address}/api/v2"}
+    return {"KHALTI_SECRET_KEY": "any-key-will-do-at-the-stand-in", "KHALTI_BASE_URL": f"{address}/api/v2"}
 
 
 STAND_IN: Final = Description(
