@@ -457,6 +457,13 @@ def test_money_without_an_exact_amount_is_no_answer(written: str, word: str) -> 
         protocol.read_status(raw(body.encode()), "EPAYTEST")
 
 
+@pytest.mark.parametrize("word", ["PENDING", "AMBIGUOUS", "NOT_FOUND", "CANCELED", "SOMETHING"])
+@pytest.mark.parametrize("total", ["Rs 1130", 1130.001, -1, "", True, []])
+def test_an_amount_that_is_none_spoils_any_answer(total: object, word: str) -> None:
+    with pytest.raises(ProtocolError):
+        seen_in({**COMPLETE, "status": word, "total_amount": total})
+
+
 @pytest.mark.parametrize("word", MONEY_WORDS)
 @pytest.mark.parametrize("name", ["product_code", "transaction_uuid", "total_amount"])
 def test_an_answer_about_money_has_to_be_whole(name: str, word: str) -> None:

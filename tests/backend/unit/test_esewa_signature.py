@@ -150,6 +150,12 @@ def test_a_comma_is_shown_and_not_signed(total: str) -> None:
     assert is_genuine(KEY, {**WITH_COMMA, "total_amount": total})
 
 
+def test_a_comma_that_is_signed_after_all_is_taken_as_it_stands() -> None:
+    signature = hmac_of(",".join(f"{name}={WITH_COMMA[name]}" for name in SIX.split(",")))
+
+    assert is_genuine(KEY, {**WITH_COMMA, "signature": signature})
+
+
 @pytest.mark.parametrize(
     "total",
     ["6.600,0", "6 600.0", "6'600.0", "6_600.0", "6600", "6600.00", "+6600.0", "06,600.0", "6،600.0", "66,000.0", ""],
@@ -203,10 +209,12 @@ def test_the_signature_of_our_own_form_proves_no_payment(names: str) -> None:
 )
 def test_a_return_that_signs_another_list_is_forged_even_with_our_key(names: str) -> None:
     fields = {**DOCUMENTED, "signed_field_names": names, "extra": "1"}
-    there = [name for name in names.split(",") if name in fields]
-    fields["signature"] = hmac_of(",".join(f"{name}={fields[name]}" for name in there))
+    its_own = [name for name in names.split(",") if name in fields]
 
-    assert returned(fields).authenticity is Authenticity.FORGED
+    for signed_names in (its_own, SIX.split(",")):
+        fields["signature"] = hmac_of(",".join(f"{name}={fields[name]}" for name in signed_names))
+
+        assert returned(fields).authenticity is Authenticity.FORGED
 
 
 def test_a_return_with_another_payments_reference_is_forged() -> None:
