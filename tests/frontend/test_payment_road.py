@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from sewapay.adapters.khalti.simulator import Simulator
 from sewapay.standins.faults import Lag
+from sewapay.standins.happenings import DoubleReturn
 from tests.frontend.browsing import PHONE, Customer
 from tests.frontend.conftest import Merchant, Picture
 from tests.frontend.shop_front import ShopFront
@@ -193,6 +194,25 @@ def test_who_paid_and_closed_the_tab_is_not_asked_to_pay_again(
     assert merchant.is_told(booking) == "confirmed"
     assert len(merchant.payments_of(booking)) == 1
     second_tab.watched.forget("409")  # the answer to the button; its page was shown all the same
+
+
+def test_a_browser_that_comes_back_twice_at_once_finds_one_payment(
+    customer: Customer, merchant: Merchant, simulator: Simulator
+) -> None:
+    booking = merchant.registers_a_booking()
+    customer.opens(booking["checkout_url"])
+    customer.chooses_khalti()
+    simulator.arm(DoubleReturn(on="page", reference=customer.pidx))
+    returns: list[str] = []
+    customer.page.on("request", lambda asked: returns.append(asked.resource_type) if "?pidx=" in asked.url else None)
+
+    customer.pays()
+    customer.reads("paid")
+
+    assert sorted(returns) == ["document", "image"]
+    customer.watched.forget("ERR_BLOCKED_BY_ORB")  # what came in the background is a page, and no picture
+    assert merchant.is_told(booking) == "confirmed"
+    assert [payment["status"] for payment in merchant.payments_of(booking)] == ["completed"]
 
 
 def test_reloading_the_result_changes_nothing(customer: Customer, merchant: Merchant, simulator: Simulator) -> None:

@@ -54,11 +54,11 @@ def _twice(address: str) -> Reply:
     """A page that loads the return address as a picture, without showing it, and goes there when that is done."""
     address = str(escape(address))
     page = (
-        '<!doctype html><html lang="en"><head><title>Back to the shop</title>'
+        '<!doctype html><html lang="en"><head><title>Back to the shop</title><link rel="icon" href="data:,">'
         f'<meta http-equiv="refresh" content="0;url={address}"></head>'
         f'<body><p>Back to the shop, twice ...</p><img src="{address}" alt="" width="1" height="1"></body></html>'
     )
-    return html_reply(200, page, *_headers(POLICY.replace("img-src data:", "img-src *")))
+    return html_reply(200, page, *_headers(POLICY.replace("img-src data:", "img-src data: *")))
 
 
 def _headers(policy: str) -> tuple[tuple[str, str], ...]:
