@@ -90,6 +90,23 @@ async def test_proxies_and_passwords_of_the_environment_are_ignored(
     assert "authorization" not in recorder.seen[0]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_request_that_was_dropped_is_not_sent_again_behind_our_back(method: str) -> None:
+    arrived: list[bytes] = []
+
+    async def drops(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.append(await reader.readuntil(b"\r\n"))
+        writer.close()
+
+    async with await asyncio.start_server(drops, "127.0.0.1", 0) as server, build_client() as client:
+        port = server.sockets[0].getsockname()[1]
+
+        with pytest.raises(httpx.TransportError):
+            await client.request(method, f"http://127.0.0.1:{port}/")
+
+    assert arrived == [f"{method} / HTTP/1.1\r\n".encode()]
+
+
 def test_silence_and_full_pools_are_waited_for_with_measure() -> None:
     client = build_client()
 
