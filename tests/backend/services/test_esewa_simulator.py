@@ -2,7 +2,10 @@
 
 import base64
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -945,6 +948,13 @@ class TestDescription:
 
         assert page.status_code == 200
         assert urlsplit(form_url).path == FORM
+
+
+def test_importing_the_gateways_folder_does_not_load_the_stand_in() -> None:
+    program = "import sys, sewapay.adapters.esewa; sys.exit('sewapay.adapters.esewa.simulator' in sys.modules)"
+
+    path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", program], env=path, check=False).returncode == 0
 
 
 def code_of(page: httpx.Response) -> str:
