@@ -142,3 +142,17 @@ async def test_a_form_that_can_be_entered_once_is_not_offered_again_but_a_new_on
     newer = (await shop.stored_payments(await shop.stored_booking(payment.booking_id)))[-1]
     assert newer.id != payment.id
     assert f'value="fake_{newer.order_reference}"' in again.text
+
+
+async def test_whoever_comes_back_unfinished_is_looked_up_although_somebody_has_just_looked(
+    shop: Shop, bank: Registered, browser: httpx.AsyncClient
+) -> None:
+    payment = await opened(shop, await shop.given_a_booking(), "https://shop.example/paid")
+    shop.clock.advance(seconds=61)
+    await shop.container.reconcile_payments()(limit=10)
+    bank.customer_pays(payment)
+
+    answer = await browser.get(f"/return/{payment.id}/unfinished/")
+
+    assert answer.headers["Location"] == f"https://shop.example/paid?payment_id={payment.id}"
+    assert (await shop.stored_payment(payment)).status is PaymentStatus.COMPLETED
