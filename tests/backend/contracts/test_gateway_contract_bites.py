@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from itertools import count
 from types import MappingProxyType
 from typing import Final
 
@@ -27,11 +28,13 @@ from sewapay.application.ports import (
     Urls,
 )
 from sewapay.domain.checkout import Checkout
+from sewapay.domain.identifiers import Environment
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.testing.http_stage import Served, over_http
 from sewapay.testing.kit import CHECKS
 from tests.backend.contracts.stages.khalti import KEY, company
+from tests.backend.contracts.test_form_contract_bites import CAUGHT_BY as FORMS_CAUGHT_BY
 
 
 class GivesEveryPaymentOneName(KhaltiGateway):
@@ -432,8 +435,98 @@ class TakesAnErrorForARefund(KhaltiGateway):
             return "refunded, or so"
 
 
+class OpensTwice(KhaltiGateway):
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        await super().open_checkout(order, urls, payer)
+        return await super().open_checkout(order, urls, payer)
+
+
+class HidesItsPages(KhaltiGateway):
+    @property
+    def capabilities(self) -> Capabilities:
+        return evolve(super().capabilities, page_origins=("https://khalti.com", "https://127.0.0.1"))
+
+
+class SaysThatItsLinkWorksOnce(KhaltiGateway):
+    @property
+    def capabilities(self) -> Capabilities:
+        return evolve(super().capabilities, single_entry=True)
+
+
+class SendsBrowsersElsewhere(KhaltiGateway):
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        return await super().open_checkout(order, evolve(urls, return_url="https://elsewhere.example/"), payer)
+
+
+class SeesSevenDigits(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        return evolve(seen, amount=Money(int(float(f"{seen.amount.paisa:.7g}")))) if seen.amount else seen
+
+
+class LosesAPaisaInAFloat(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        return evolve(seen, amount=Money(int(seen.amount.paisa / 100 * 100))) if seen.amount else seen
+
+
+class RefusesAnotherAmount(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        if seen.amount != order.amount:
+            raise ProtocolError("another amount")
+        return seen
+
+
+class NamesThePaymentAskedAbout(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        return evolve(await super().look_up(order), gateway_reference=order.gateway_reference)
+
+
+class ForgotAWord(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        return evolve(seen, reported=Reported.UNKNOWN) if seen.reported is Reported.PARTIALLY_REFUNDED else seen
+
+
+class TakesTheUnpaidForCanceled(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        return evolve(seen, reported=Reported.CANCELED) if seen.reported is Reported.INITIATED else seen
+
+
+class MixesUpItsCalls(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        _asked[id(self.client)] = order
+        await asyncio.sleep(0)
+        return await super().look_up(_asked[id(self.client)])
+
+
+class NeverSaysThatNothingWasOpened(NeverSaysThatNothingWasSent):
+    pass
+
+
+class LivesElsewhereEachTime(KhaltiGateway):
+    @property
+    def environment(self) -> Environment:
+        return list(Environment)[next(_turns) % 2]
+
+
+class ReadsReturnsWithoutAName(KhaltiGateway):
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        return evolve(super().read_return(message), gateway_reference=None, order_reference=None)
+
+
+class NamesOneForAll(KhaltiGateway):
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        hint = super().read_return(message)
+        return evolve(hint, gateway_reference=_first.setdefault(id(self.client), hint.gateway_reference))
+
+
 _first: Final[dict[int, str | None]] = {}
 _answers: Final[dict[str, Observation]] = {}
+_asked: Final[dict[int, Order]] = {}
+_turns: Final = count()
 _mine: Final[list[tuple[KhaltiGateway, str]]] = []
 
 CAUGHT_BY: Final[Mapping[type[KhaltiGateway], str]] = MappingProxyType(
@@ -492,6 +585,21 @@ CAUGHT_BY: Final[Mapping[type[KhaltiGateway], str]] = MappingProxyType(
         LogsTheTransaction: "a_refund_shows_no_secret",
         TakesAnErrorForARefund: "a_broken_answer_is_unknown",
         BelievesAnyAnswerToARefund: "a_refund_was_made_only_when_the_answer_says_so",
+        OpensTwice: "a_checkout_is_asked_for_once",
+        HidesItsPages: "a_page_is_where_the_capabilities_say",
+        SaysThatItsLinkWorksOnce: "a_checkout_is_entered_as_often_as_it_says",
+        SendsBrowsersElsewhere: "the_browser_comes_back_where_we_said",
+        SeesSevenDigits: "amounts_are_exact_to_the_paisa",
+        LosesAPaisaInAFloat: "amounts_are_exact_to_the_paisa",
+        RefusesAnotherAmount: "an_answer_with_another_amount_is_passed_on",
+        NamesThePaymentAskedAbout: "an_answer_about_another_payment_is_passed_on",
+        ForgotAWord: "each_documented_word_has_its_meaning",
+        TakesTheUnpaidForCanceled: "what_nobody_entered_decides_nothing",
+        MixesUpItsCalls: "calls_at_once_are_not_mixed_up",
+        NeverSaysThatNothingWasOpened: "no_connection_means_that_nothing_was_opened",
+        LivesElsewhereEachTime: "a_gateway_says_where_its_money_is",
+        ReadsReturnsWithoutAName: "a_genuine_return_names_its_payment",
+        NamesOneForAll: "a_genuine_return_names_its_payment",
         TakesAPageForARefusal: "a_refund_was_made_only_when_the_answer_says_so",
     }
 )
@@ -502,7 +610,9 @@ SERVED: Final = Served(company().app)
 
 
 def test_every_clause_has_something_to_catch() -> None:
-    assert set(CAUGHT_BY.values()) == set(CHECKS)
+    caught = {*CAUGHT_BY.values(), *(name for _, name in FORMS_CAUGHT_BY)}
+
+    assert caught == set(CHECKS)
 
 
 @pytest.mark.parametrize("broken", CAUGHT_BY, ids=lambda broken: broken.__name__)
