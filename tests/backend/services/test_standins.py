@@ -3,19 +3,27 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
 
 import httpx
+import msgspec
 import pytest
+from attrs import define, field
 
 from sewapay.adapters.khalti import build
 from sewapay.adapters.khalti.simulator import STAND_IN, Simulator, create_app
+from sewapay.standins.company import Company
+from sewapay.standins.control import control
 from sewapay.standins.description import Options
-from sewapay.standins.exchange import Request, form_of
+from sewapay.standins.exchange import Answer, Request, form_of, html_reply, json_reply
 from sewapay.standins.faults import Lag
-from sewapay.standins.refusals import Refused
+from sewapay.standins.happenings import Left
+from sewapay.standins.refusals import Refused, UnknownPayment
 from sewapay.standins.script import Script, UnusableScript
+from sewapay.standins.server import StandIn
+from sewapay.standins.shape import Shape
 from tests.servers import run_in_thread
 
 KEY = {"authorization": "Key 05bf95cc57244045b8df5fad06748dab"}
@@ -455,25 +463,23 @@ class TestPanelRefund:
 
         assert row_of(client, pidx)["refunded_amount"] == 113000
 
-    def test_what_is_due_happens_in_order_when_much_time_passes_at_once(self, client: httpx.Client) -> None:
-        later, sooner = opened(client), opened(client)
-        for pidx, seconds in ((later, 600), (sooner, 60)):
-            arm(client, {"on": "page", "fault": "panel_refund", "seconds": seconds, "pidx": pidx})
-            sim(client, "pay", pidx=pidx)
+    def test_what_is_due_happens_in_its_order_and_at_its_time_when_much_time_passes_at_once(
+        self, client: httpx.Client, simulator: Simulator
+    ) -> None:
+        happened: list[tuple[str, datetime]] = []
+        simulator.later(600, lambda: happened.append(("later", simulator.now())))
+        simulator.later(60, lambda: happened.append(("sooner", simulator.now())))
 
         passes(client, 86400)
 
-        assert [row_of(client, pidx)["refunds"] for pidx in (sooner, later)] == [
-            [{"amount": 113000, "at": "2026-01-15T12:01:00.000000+05:45", "by": "panel"}],
-            [{"amount": 113000, "at": "2026-01-15T12:10:00.000000+05:45", "by": "panel"}],
+        assert happened == [
+            ("sooner", datetime(2026, 1, 15, 6, 16, tzinfo=UTC)),
+            ("later", datetime(2026, 1, 15, 6, 25, tzinfo=UTC)),
         ]
+        assert simulator.now() == datetime(2026, 1, 16, 6, 15, tzinfo=UTC)
 
 
 class TestClockSkew:
-    def expires_at(self, client: httpx.Client) -> str:
-        pidx = opened(client)
-        return str(row_of(client, pidx)["expires_at"])
-
     def stated(self, client: httpx.Client) -> tuple[str, int]:
         answer = client.post(
             "/api/v2/epayment/initiate/",
@@ -571,3 +577,141 @@ class TestDescription:
 )
 def test_a_browsers_form_is_read(body: bytes, fields: dict[str, str]) -> None:
     assert form_of(Request(method="POST", path="/", body=body)) == fields
+
+
+TINY = Shape(
+    reference="invoice",
+    routes=frozenset({"open", "state"}),
+    look_up="state",
+    status="word",
+    amount="rupees",
+    amount_moved=lambda rupees, delta: f"{Decimal(str(rupees)) + Decimal(delta) / 100:.2f}",
+    unpaid={"word": "WAITING"},
+    given_back=frozenset({"BACK"}),
+    before_giving_back={"word": "THERE"},
+    stranger="somebody-else",
+)
+
+
+class NoQuirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A company that never varies."""
+
+
+@define(kw_only=True, eq=False)
+class Tiny(Company[NoQuirks]):
+    """The least that a stand-in is made of: a company whose payments are words, each of Rs 10.50."""
+
+    shape: ClassVar[Shape] = TINY
+
+    quirks: NoQuirks = field(factory=NoQuirks)
+    words: dict[str, str] = field(factory=dict, init=False)
+
+    def becomes(self, invoice: str, word: str) -> None:
+        if invoice not in self.words:
+            raise UnknownPayment("No such invoice.")
+        self.words[invoice] = word
+
+    def pay(self, invoice: str, /) -> None:
+        self.becomes(invoice, "THERE")
+
+    def pend(self, invoice: str, /) -> None:
+        self.becomes(invoice, "COMING")
+
+    def cancel(self, invoice: str, /) -> None:
+        self.becomes(invoice, "LEFT")
+
+    def expire(self, invoice: str, /) -> None:
+        self.becomes(invoice, "DEAD")
+
+    def refund(self, invoice: str, amount: int | None = None, /) -> None:
+        self.becomes(invoice, "BACK")
+
+    def left(self, invoice: str, /) -> Left:
+        return Left(status=self.words[invoice], return_url=f"https://shop.example/{invoice}")
+
+    def forget(self) -> None:
+        self.words.clear()
+
+    def answer(self, request: Request, too_large: bool) -> Answer:
+        self.catch_up()
+        if request.path.startswith("/_sim/"):
+            return control(self, request, too_large=too_large)
+        invoice = request.query.get("invoice", "")
+        if request.path == "/open":
+            self.words[invoice] = "WAITING"
+            return self.answered("open", invoice, request.base_url, lambda: html_reply(200, "<p>Please pay.</p>"))
+        told = {"invoice": invoice, "rupees": "10.50", "word": self.words.get(invoice, "NOBODY")}
+        return self.answered("state", invoice, request.base_url, lambda: json_reply(200, told))
+
+
+class TestAnotherCompany:
+    """A stand-in of somebody else's, with other words, amounts in rupees and a page where Khalti has JSON."""
+
+    @pytest.fixture
+    def tiny(self) -> Iterator[httpx.Client]:
+        with (
+            run_in_thread(StandIn(Tiny().answer)) as address,
+            httpx.Client(base_url=address, trust_env=False, timeout=10) as tiny,
+        ):
+            tiny.get("/open?invoice=7")
+            yield tiny
+
+    def state(self, tiny: httpx.Client) -> dict[str, str]:
+        return dict(tiny.get("/state?invoice=7").json())
+
+    @pytest.mark.parametrize(
+        ("fault", "expected"),
+        [
+            ({"fault": "wrong_reference"}, {"invoice": "somebody-else", "rupees": "10.50", "word": "BACK"}),
+            ({"fault": "wrong_amount"}, {"invoice": "7", "rupees": "10.51", "word": "BACK"}),
+            ({"fault": "wrong_amount", "delta": -1000}, {"invoice": "7", "rupees": "0.50", "word": "BACK"}),
+            ({"fault": "status_word", "word": "?"}, {"invoice": "7", "rupees": "10.50", "word": "?"}),
+            ({"fault": "lag"}, {"invoice": "7", "rupees": "10.50", "word": "WAITING"}),
+            ({"fault": "stale"}, {"invoice": "7", "rupees": "10.50", "word": "THERE"}),
+        ],
+    )
+    def test_faults_speak_its_words(
+        self, tiny: httpx.Client, fault: dict[str, object], expected: dict[str, str]
+    ) -> None:
+        sim(tiny, "pay", invoice="7")
+        sim(tiny, "refund", invoice="7")
+        arm(tiny, {"on": "state", **fault})
+
+        spoiled, honest = self.state(tiny), self.state(tiny)
+
+        assert spoiled == expected
+        assert honest == {"invoice": "7", "rupees": "10.50", "word": "BACK"}
+
+    @pytest.mark.parametrize("kind", [{"fault": "missing", "key": "word"}, {"fault": "change", "values": {"a": 1}},
+                                      {"fault": "wrong_reference"}])  # fmt: skip
+    def test_a_page_holds_nothing_for_a_fault_of_json_to_spoil(
+        self, tiny: httpx.Client, kind: dict[str, object]
+    ) -> None:
+        arm(tiny, {"on": "open", **kind})
+
+        assert tiny.get("/open?invoice=8").text == "<p>Please pay.</p>"
+
+    def test_a_page_may_be_huge_too(self, tiny: httpx.Client) -> None:
+        arm(tiny, {"on": "open", "fault": "huge", "mib": 1})
+
+        assert len(tiny.get("/open?invoice=8").content) == 1024 * 1024 + 18
+
+    def test_what_happens_to_payers_happens_here_too(self, tiny: httpx.Client) -> None:
+        arm(tiny, {"on": "page", "fault": "late_payment", "seconds": 60, "invoice": "7"})
+
+        answer = sim(tiny, "pay", reference="7").json()
+        passes(tiny, 60)
+
+        assert answer == {
+            "status": "DEAD", "return_url": "https://shop.example/7", "return_urls": ["https://shop.example/7"],
+        }  # fmt: skip
+        assert self.state(tiny)["word"] == "THERE"
+
+    def test_nobodys_invoice_is_a_404(self, tiny: httpx.Client) -> None:
+        answer = sim(tiny, "cancel", invoice="nobody")
+
+        assert (answer.status_code, answer.json()) == (404, {"error": "No such invoice."})
+
+    def test_a_quirk_that_it_has_not_is_a_mistake(self, tiny: httpx.Client) -> None:
+        assert sim(tiny, "quirks", expires_in=60).status_code == 400
+        assert tiny.get("/_sim/quirks").json() == {}
