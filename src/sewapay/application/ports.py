@@ -3,7 +3,7 @@
 Adapters implement these; tests bring their own. Times are aware UTC, money is `Money` (paisa).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -68,7 +68,9 @@ class Capabilities:
 class Order:
     """One payment as a gateway needs to know it; everything in it is stored before the gateway is called.
 
-    `transaction_id`: the gateway's name for the money that came, once it said so.
+    `transaction_id`: the gateway's name for the money that came, once it said so. `form`: what the customer's browser
+    was given to post, where that is how its page is reached; a payment is asked about as it was opened, whatever the
+    settings are by now.
     """
 
     payment_id: PaymentId
@@ -78,6 +80,7 @@ class Order:
     amount: Money
     title: str
     transaction_id: str | None = None
+    form: Mapping[str, str] = field(factory=dict, repr=False)
 
 
 @frozen(kw_only=True)

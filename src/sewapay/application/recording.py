@@ -9,6 +9,7 @@ from sewapay.application.ports import Order
 from sewapay.application.storage import Tx, View
 from sewapay.domain.after_look import looked_at, not_known
 from sewapay.domain.booking import Booking
+from sewapay.domain.checkout import PostForm
 from sewapay.domain.money import NOTHING
 from sewapay.domain.observation import Observation, Reported
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
@@ -36,6 +37,7 @@ def order_of(payment: Payment, title: str) -> Order:
         amount=payment.amount,
         title=title,
         transaction_id=payment.transaction_id,
+        form=payment.next_step.fields if isinstance(payment.next_step, PostForm) else {},
     )
 
 
