@@ -3,30 +3,27 @@
 import ast
 import re
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import walk_packages
 from types import ModuleType
 
 import attrs
 import pytest
 
-import sewapay
-from sewapay.adapters.khalti.config import SANDBOX_URL
-from sewapay.wire.settings import DEFAULT_DEADLINE
+from sewapay.entrypoints.gateways import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "settings.md").read_text("utf-8")
 FOR_TESTS = "## Demo and tests"
 ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| (.*?) \| (.*) \|$", re.MULTILINE)
-NAME = re.compile(r"\b(?:SEWAPAY|KHALTI|ESEWA|FAKE)_[A-Z][A-Z_]*[A-Z]\b")
-
-# Defaults that the code fills in after reading an empty variable.
-FILLED_IN = {"KHALTI_BASE_URL": SANDBOX_URL, "KHALTI_DEADLINE_SECONDS": DEFAULT_DEADLINE}
+PREFIXES = ("SEWAPAY", *(name.upper() for name in REGISTRY))
+NAME = re.compile(rf"\b(?:{'|'.join(PREFIXES)})_[A-Z][A-Z_]*[A-Z]\b")
+SECTION = re.compile(r"^## (?=\S)", re.MULTILINE)
 
 
 def settings_modules() -> list[ModuleType]:
-    """The service's settings, and the `config` of every gateway's folder."""
-    gateways = [found.name for found in walk_packages(sewapay.__path__, "sewapay.") if found.name.endswith(".config")]
+    """The service's settings, and the `config` of every registered gateway that has one."""
+    gateways = [f"{package}.config" for package in REGISTRY.values() if find_spec(f"{package}.config")]
     return [import_module(name) for name in ["sewapay.entrypoints.settings", *gateways]]
 
 
@@ -39,7 +36,7 @@ def read_by_the_code() -> dict[str, str]:
             if isinstance(value, type) and value.__module__ == module.__name__ and prefix is not None:
                 for variable in attrs.fields(value):
                     name = f"{prefix}_{variable.name}".upper()
-                    defaults[name] = FILLED_IN.get(name, str(variable.metadata["environ_config"].default))
+                    defaults[name] = str(variable.metadata["environ_config"].default)
     return defaults
 
 
@@ -71,6 +68,16 @@ def test_the_page_names_no_variable_that_the_code_does_not() -> None:
     for_the_service = on_the_page(PAGE.partition(FOR_TESTS)[0])
 
     assert set() == set(for_the_service) - named_in_the_code() - set(read_by_the_code())
+
+
+@pytest.mark.parametrize("gateway", REGISTRY)
+def test_each_gateway_has_its_variables_in_one_place(gateway: str) -> None:
+    sections = [on_the_page(section) for section in SECTION.split(PAGE)]
+
+    with_it = [names for names in sections if any(name.startswith(f"{gateway.upper()}_") for name in names)]
+
+    assert len(with_it) == 1
+    assert [name for name in with_it[0] if not name.startswith(f"{gateway.upper()}_")] == []
 
 
 @pytest.mark.parametrize(("name", "default"), sorted(read_by_the_code().items()))

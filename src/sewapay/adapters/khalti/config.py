@@ -14,7 +14,15 @@ from attrs import evolve, frozen
 from sewapay.application.errors import UnusableSetting
 from sewapay.domain.identifiers import Environment
 from sewapay.domain.money import Money
-from sewapay.wire.settings import Address, Secret, read_address, read_deadline, read_paisa, read_secret
+from sewapay.wire.settings import (
+    DEFAULT_DEADLINE,
+    Address,
+    Secret,
+    read_address,
+    read_deadline,
+    read_paisa,
+    read_secret,
+)
 
 __all__ = ["LEAST_AMOUNT", "KhaltiConfig", "check_production", "environment_of", "read_config"]
 
@@ -74,10 +82,10 @@ class _Variables:
 
     secret_key: str = environ.var(default="", help="the merchant's secret key; without it no checkout is opened")
     public_key: str = environ.var(default="", help="the merchant's public key; only Khalti's mobile SDKs need it")
-    base_url: str = environ.var(default="", help=f"{SANDBOX_URL} (default) or, for real money, {PRODUCTION_URL}")
+    base_url: str = environ.var(default=SANDBOX_URL, help=f"or, for real money, {PRODUCTION_URL}")
     refund_url: str = environ.var(default="", help="where refunds are asked for (default: the base without /v2)")
     greatest_amount: str = environ.var(default="", help="the most that one payment may be, in paisa (default: any)")
-    deadline_seconds: str = environ.var(default="", help="how long one call to Khalti may take in all (default: 10)")
+    deadline_seconds: str = environ.var(default=DEFAULT_DEADLINE, help="how long one call to Khalti may take in all")
 
 
 def read_config(variables: Mapping[str, str]) -> KhaltiConfig:
