@@ -19,6 +19,7 @@ from sewapay.adapters.sql.rows import (
 )
 from sewapay.application.audit import Books, Finding, GatewayTruth, audit_invariants
 from sewapay.application.auditing.truth import Line, Returned
+from sewapay.application.ports import CheckoutKind
 from sewapay.domain.money import NOTHING
 from tests.busy_shop import BusyShop
 
@@ -70,9 +71,10 @@ def _milliseconds(until: datetime | None) -> int | None:
 
 def truth_of(gateway: FakeGateway) -> GatewayTruth:
     """What the fake gateway knows about all its payments. It does not tell who gave money back."""
+    is_by_form = gateway.capabilities.checkout is CheckoutKind.POST_FORM
     lines = tuple(
         Line(
-            reference=known.reference,
+            reference=str(known.order.reference) if is_by_form else known.reference,
             order_reference=str(known.order.reference),
             amount=(known.answer.amount or known.order.amount).paisa,
             status=known.answer.reported.value,
@@ -101,11 +103,13 @@ class Mutable:
     lines: dict[str, Line]
     time: datetime
     now: datetime
+    gateway: str = "khalti"
     subject: str = "nothing"
 
     @classmethod
-    def of(cls, busy: BusyShop) -> Self:
-        books, truth = books_of(busy.shop.memory), truth_of(busy.shop.gateway)
+    def of(cls, busy: BusyShop, gateway: FakeGateway | None = None) -> Self:
+        """What the shop has now, beside the books of this gateway (the shop's own unless given)."""
+        books, truth = books_of(busy.shop.memory), truth_of(gateway or busy.shop.gateway)
 
         def rows(of: Any) -> list[dict[str, Any]]:
             return deepcopy([dict(row) for row in of])
@@ -122,6 +126,7 @@ class Mutable:
             lines={line.reference: line for line in truth.lines},
             time=books.time,
             now=busy.shop.clock.now(),
+            gateway=truth.gateway,
         )
 
     def copy(self) -> Self:
@@ -194,7 +199,8 @@ class Mutable:
 
     def at_gateway(self, name: str, **changes: Any) -> None:
         """What the gateway's own books say about this payment instead."""
-        reference = self.payment(name)["gateway_reference"]
+        payment = self.payment(name)
+        reference = payment["gateway_reference"] or payment["order_reference"]
         self.lines[reference] = evolve(self.lines[reference], **changes)
 
     @property
@@ -214,11 +220,11 @@ class Mutable:
     @property
     def truth(self) -> GatewayTruth:
         """The gateway's books, as they were spoilt."""
-        return GatewayTruth(gateway="khalti", environment="sandbox", lines=tuple(self.lines.values()))
+        return GatewayTruth(gateway=self.gateway, environment="sandbox", lines=tuple(self.lines.values()))
 
-    def audited(self, *, is_quiet: bool) -> list[Finding]:
+    def audited(self, *, is_quiet: bool, single_entry: frozenset[str] = frozenset()) -> list[Finding]:
         """What an audit finds."""
-        return audit_invariants(self.books, self.truth, now=self.now, is_quiet=is_quiet)
+        return audit_invariants(self.books, self.truth, now=self.now, is_quiet=is_quiet, single_entry=single_entry)
 
     def without(self, *names: str) -> Self:
         """The same without these payments' bookings, here and at the gateway."""

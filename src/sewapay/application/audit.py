@@ -17,7 +17,7 @@ from sewapay.application.auditing.books import Book, Books, Finding, Row
 from sewapay.application.auditing.lifecycle import lifecycle
 from sewapay.application.auditing.money import Case, money
 from sewapay.application.auditing.shapes import strange
-from sewapay.application.auditing.truth import GatewayTruth, UnreadableStatement, truth_from_simulator
+from sewapay.application.auditing.truth import GatewayTruth, UnreadableStatement, name_there, truth_from_simulator
 
 __all__ = [
     "CHECKED",
@@ -42,7 +42,7 @@ CHECKED: Final[Mapping[str, str]] = MappingProxyType(
         "I1": "no more is recorded as paid or given back than the gateway's books show",
         "I2": "the ledger sums to nothing, and agrees with the payments; money is whole paisa",
         "I3": "a booking is confirmed if, and only if, one payment of its amount was proved",
-        "I4": "one payment settles a booking; every other is surplus; one live link a gateway",
+        "I4": "one payment settles a booking; every other is surplus; one live link a gateway, or one form a press",
         "I5": "a payment's names are its own, and never change",
         "I6": "payments go forward only",
         "I7": "money that was seen stays seen",
@@ -66,25 +66,38 @@ NEEDS_TRUTH: Final = frozenset({"I1", "I13"})
 
 
 def audit_invariants(
-    books: Books, truth: GatewayTruth | None, *, now: datetime, is_quiet: bool, honours_surplus: bool = False
+    books: Books,
+    truth: GatewayTruth | None,
+    *,
+    now: datetime,
+    is_quiet: bool,
+    honours_surplus: bool = False,
+    single_entry: frozenset[str] = frozenset(),
 ) -> list[Finding]:
     """Everything that is wrong in these books, which are all there are.
 
     `now` is the service's time. `is_quiet`: all faults are over and everything that was due was done.
     `honours_surplus`: a second payment is kept without anybody being asked (`SEWAPAY_ON_SURPLUS=honour`).
+    `single_entry`: the gateways whose checkouts cannot be shown again, so that whoever comes back is given another.
     """
-    ours = frozenset(
-        row["gateway_reference"] for row in books.payments if isinstance(row.get("gateway_reference"), str)
-    )
+    ours = frozenset(name_there(row) for row in books.payments)
     return [
-        *audit_bookings(books, truth, now=now, is_quiet=is_quiet, honours_surplus=honours_surplus),
+        *audit_bookings(
+            books, truth, now=now, is_quiet=is_quiet, honours_surplus=honours_surplus, single_entry=single_entry
+        ),
         *repeated(twice_in(books)),
         *(not_ours(truth, ours) if truth is not None else ()),
     ]
 
 
 def audit_bookings(
-    books: Books, truth: GatewayTruth | None, *, now: datetime, is_quiet: bool, honours_surplus: bool = False
+    books: Books,
+    truth: GatewayTruth | None,
+    *,
+    now: datetime,
+    is_quiet: bool,
+    honours_surplus: bool = False,
+    single_entry: frozenset[str] = frozenset(),
 ) -> list[Finding]:
     """What is wrong with each of these bookings by itself, and with these kept answers.
 
@@ -94,7 +107,13 @@ def audit_bookings(
     findings += _strays(whole)
     for book in Book.all_of(whole):
         case = Case(
-            book=book, truth=truth, now=now, time=books.time, is_quiet=is_quiet, honours_surplus=honours_surplus
+            book=book,
+            truth=truth,
+            now=now,
+            time=books.time,
+            is_quiet=is_quiet,
+            honours_surplus=honours_surplus,
+            single_entry=single_entry,
         )
         findings += [*money(case), *lifecycle(case), *bookkeeping(book)]
     findings += answers(whole.answers, _known(books), books.time)

@@ -16,7 +16,7 @@ from typing import Final
 from attrs import frozen
 
 from sewapay.application.auditing.books import MONEY, UNDECIDED, Books, Row, by, rupees
-from sewapay.application.auditing.truth import By, GatewayTruth, Line
+from sewapay.application.auditing.truth import By, GatewayTruth, Line, name_there
 
 __all__ = ["Difference", "Kind", "differences", "of_payments", "of_statement"]
 
@@ -58,16 +58,17 @@ class Difference:
         return f"{self.kind}, {self.subject}: {self.text}"
 
 
-# What the gateway may say where a payment of ours stands so. An ending without money is as good as another.
+# What the gateway may say where a payment of ours stands so. An ending without money is as good as another, and what it
+# holds nothing of may have been left, or never entered: a look ends that in its time.
 _UNPAID: Final = frozenset({"canceled", "expired", "failed"})
 _AGREE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
-        "created": frozenset({"initiated"}),
-        "open": frozenset({"initiated"}),
-        "pending": frozenset({"pending"}),
-        "canceled": _UNPAID,
-        "expired": _UNPAID,
-        "failed": _UNPAID,
+        "created": frozenset({"initiated", "absent"}),
+        "open": frozenset({"initiated", "absent"}),
+        "pending": frozenset({"pending", "absent"}),
+        "canceled": _UNPAID | {"absent"},
+        "expired": _UNPAID | {"absent"},
+        "failed": _UNPAID | {"absent"},
         "completed": frozenset({"completed"}),
         "partially_refunded": frozenset({"partially_refunded"}),
         "refunded": frozenset({"refunded"}),
@@ -85,8 +86,8 @@ def differences(books: Books, statement: GatewayTruth, *, now: datetime) -> list
 
 
 def references_in(books: Books) -> frozenset[str]:
-    """The gateway's references that our payments have, wherever they were opened."""
-    return frozenset(payment["gateway_reference"] for payment in books.payments if payment["gateway_reference"])
+    """What gateways call our payments, wherever they were opened."""
+    return frozenset(name_there(payment) for payment in books.payments)
 
 
 def of_payments(books: Books, statement: GatewayTruth, *, now: datetime) -> Iterator[Difference]:
@@ -125,11 +126,8 @@ def of_statement(statement: GatewayTruth, references: frozenset[str]) -> Iterato
 def _of_payment(
     payment: Row, refunds: list[Row], was_decided: bool, statement: GatewayTruth
 ) -> Iterator[tuple[Kind, str]]:
-    reference = payment["gateway_reference"]
-    if reference is None:
-        return
     if not statement.is_about(payment):
-        if statement.has(reference):
+        if statement.has(name_there(payment)):
             where = f"{payment['gateway']}, {payment['environment']}"
             yield Kind.ENVIRONMENT, f"it stands in this statement, and here it belongs to {where}"
         return
@@ -137,7 +135,7 @@ def _of_payment(
     if line is None:
         if payment["paid_at"] is not None:
             yield Kind.MISSING_THERE, f"{rupees(payment['amount_paid'])} came, and the statement does not know it"
-        elif statement.is_whole:
+        elif statement.is_whole and payment["gateway_reference"] is not None:
             yield Kind.MISSING_THERE, f"it is {payment['status']}, and the statement does not know it"
         return
     if line.order_reference not in (None, payment["order_reference"]):
@@ -161,6 +159,8 @@ def _status(payment: Row, line: Line, was_decided: bool) -> Iterator[tuple[Kind,
     elif status == "under_review":
         if line.status in ("partially_refunded", "refunded") and not payment["amount_refunded"]:
             yield Kind.STATUS, text
+    elif line.status == "ambiguous" and payment["outcome_unknown"]:
+        return  # neither knows
     elif line.status not in _AGREE[status] and not (status == "failed" and was_decided and not line.paid):
         yield Kind.STATUS, text
 

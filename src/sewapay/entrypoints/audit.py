@@ -25,13 +25,11 @@ from sewapay.application.audit import (
     truth_from_simulator,
 )
 from sewapay.application.statement import Difference, of_payments, of_statement, references_in
-from sewapay.domain.identifiers import GatewayName
 from sewapay.domain.settlement import Policy
 from sewapay.entrypoints.container import Container
 
 __all__ = ["Audited", "audit"]
 
-KHALTI: Final = GatewayName("khalti")
 SECONDS_FOR_A_STATEMENT: Final = 30.0
 LONGEST_STATEMENT: Final = 256 * 1024 * 1024
 
@@ -95,6 +93,8 @@ def _once(container: Container, ledger: str | None) -> Audited:
     settings, clock = container.settings(), container.clock()
     statement = None if ledger is None else _statement(container, ledger)
     honours_surplus = settings.policies.surplus is Policy.HONOUR
+    gateways = container.gateways().items()
+    single_entry = frozenset(str(name) for name, gateway in gateways if gateway.capabilities.single_entry)
 
     def look(shelves: Shelves) -> Audited:
         rows: Counter[str] = Counter()
@@ -104,7 +104,14 @@ def _once(container: Container, ledger: str | None) -> Audited:
         for books in shelves.books():
             now = clock.now()
             rows.update(_counted(books))
-            findings += audit_bookings(books, statement, now=now, is_quiet=False, honours_surplus=honours_surplus)
+            findings += audit_bookings(
+                books,
+                statement,
+                now=now,
+                is_quiet=False,
+                honours_surplus=honours_surplus,
+                single_entry=single_entry,
+            )
             if statement is not None:
                 differences += of_payments(readable(books), statement, now=now)
                 references |= {name for name in references_in(books) if statement.has(name)}
@@ -130,14 +137,13 @@ def _counted(books: Books) -> dict[str, int]:
 
 
 def _statement(container: Container, ledger: str) -> GatewayTruth:
-    gateways = container.gateways()
-    gateway = gateways.get(KHALTI) or next(iter(gateways.values()))
+    environments = {str(name): gateway.environment.value for name, gateway in container.gateways().items()}
     text = _fetched(ledger) if _is_address(ledger) else _read(ledger)
     try:
         shown = json.loads(text)
     except (ValueError, RecursionError):
         raise UnreadableStatement("the statement is not JSON") from None
-    return truth_from_simulator(shown, gateway=str(gateway.name), environment=gateway.environment.value)
+    return truth_from_simulator(shown, environments=environments)
 
 
 def _is_address(ledger: str) -> bool:

@@ -763,11 +763,16 @@ class TestControl:
         ledger = client.get("/_sim/payments").json()
 
         assert ledger == {
+            "gateway": "esewa",
             "now": "2026-01-15T12:00:00.000250+05:45",
             "posts_seen": 1,
             "lookups_seen": 2,
             "payments": [
                 {
+                    "reference": "241028",
+                    "order_reference": "241028",
+                    "reported": "absent",
+                    "transaction_id": None,
                     "transaction_uuid": "241028",
                     "product_code": "EPAYTEST",
                     "amount": 11000,

@@ -892,12 +892,16 @@ class TestControl:
         ledger = client.get("/_sim/payments").json()
 
         assert ledger == {
+            "gateway": "khalti",
             "now": "2026-01-15T12:00:00.000250+05:45",
             "initiates_seen": 1,
             "lookups_seen": 2,
             "refunds_seen": 0,
             "payments": [
                 {
+                    "reference": pidx,
+                    "order_reference": "booking-77",
+                    "reported": "initiated",
                     "pidx": pidx,
                     "purchase_order_id": "booking-77",
                     "purchase_order_name": "House cleaning",
@@ -989,8 +993,8 @@ class TestControl:
         client.post("/_sim/reset")
 
         assert client.get("/_sim/payments").json() == {
-            "now": "2026-01-15T12:00:00.000250+05:45", "initiates_seen": 0, "lookups_seen": 0, "refunds_seen": 0,
-            "payments": [],
+            "gateway": "khalti", "now": "2026-01-15T12:00:00.000250+05:45",
+            "initiates_seen": 0, "lookups_seen": 0, "refunds_seen": 0, "payments": [],
         }  # fmt: skip
         assert look_up(client, pidx).status_code == 404
         assert initiate(client).json()["expires_in"] == 1800

@@ -491,9 +491,44 @@ def test_a_statement_is_read_from_what_the_stand_in_shows() -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("initiated", "initiated"), ("pending", "pending"), ("completed", "completed"), ("refunded", "refunded"),
+        ("partially_refunded", "partially_refunded"), ("canceled", "canceled"), ("expired", "expired"),
+        ("failed", "failed"), ("absent", "absent"), ("ambiguous", "ambiguous"),
+    ],
+)  # fmt: skip
+def test_a_statement_in_neutral_words_is_of_the_gateway_that_it_names(word: str, status: str) -> None:
+    line = {"reference": "241028", "order_reference": "241028", "amount": 11000, "status": "WHAT IT SAYS"}
+    shown = {"gateway": "esewa", "payments": [line | {"reported": word}]}
+
+    statement = truth_from_simulator(shown, environments={"khalti": "production", "esewa": "sandbox"})
+
+    assert (statement.gateway, statement.environment) == ("esewa", "sandbox")
+    assert [(line.reference, line.status) for line in statement.lines] == [("241028", status)]
+
+
+def test_our_order_reference_names_a_payment_where_the_gateway_gives_no_name() -> None:
+    line = {"order_reference": "7K2M9QX4B1Z8C5T0W3RA", "amount": 11000, "reported": "completed"}
+
+    statement = truth_from_simulator({"gateway": "esewa", "environment": "production", "payments": [line]})
+
+    assert statement.environment == "production"
+    assert [line.reference for line in statement.lines] == ["7K2M9QX4B1Z8C5T0W3RA"]
+
+
+@pytest.mark.parametrize(
     ("shown", "why"),
     [
         ([], "payments"),
+        ({"payments": [{"reference": "x", "amount": 1, "reported": "completed"}]}, "which gateway"),
+        ({"gateway": 5, "payments": []}, "which gateway"),
+        ({"gateway": "esewa", "payments": []}, "not enabled here"),
+        ({"gateway": "khalti", "environment": "moon", "payments": []}, "neither"),
+        ({"gateway": "khalti", "environment": ["sandbox"], "payments": []}, "neither"),
+        ({"gateway": "khalti", "payments": [{"amount": 1, "reported": "completed"}]}, "neither reference nor"),
+        ({"gateway": "khalti", "payments": [{"reference": "x", "amount": 1, "reported": "Completed"}]}, "status"),
+        ({"gateway": "khalti", "payments": [{"reference": "x", "amount": 1, "reported": 5}]}, "reported"),
         ({"payments": "none"}, "payments"),
         ({"payments": [1]}, "payment 1"),
         ({"payments": [{"pidx": "x", "amount": 1, "status": "Completed"}, {}]}, "payment 2"),

@@ -64,7 +64,7 @@ def _note(found: defaultdict[tuple[str, str, str, str], list[str]], payment: Row
 
 
 def not_ours(truth: GatewayTruth, references: frozenset[str]) -> Iterator[Finding]:
-    """I1: money that came there for a payment that is not in our books. `references`: those that are."""
+    """I1: money that came there for a payment that is not in our books. `references`: what those are called there."""
     for line in truth:
         if line.paid and line.reference not in references:
             subject = f"gateway reference {line.reference}"

@@ -1,7 +1,7 @@
 """Where each payment stands, and what shows it: I4 to I11 and I23 of docs/money-safety.md, for one booking."""
 
 import itertools
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
@@ -15,6 +15,8 @@ __all__ = ["TOLD_BY", "lifecycle"]
 _SOFT: Final = frozenset({"canceled", "expired", "failed"})
 _MONEY_REPORTS: Final = frozenset({"completed", "partially_refunded", "refunded"})
 _LATEST_LOOK: Final = timedelta(hours=24, minutes=10)
+_ONE_PRESS: Final = timedelta(seconds=10)
+_LONG_DEAD: Final = timedelta(minutes=10)
 
 # A status never gives way to one of a lower rank; of the three endings without money none follows another.
 _RANK: Final = MappingProxyType(
@@ -55,20 +57,28 @@ def lifecycle(case: Case) -> Iterator[Finding]:
 
 
 def _links(case: Case) -> Iterator[Finding]:
-    """I4: one link a gateway that a customer could still pay at."""
-    booking = case.book.booking
-    live = Counter(
-        (payment["gateway"], payment["environment"])
-        for payment in case.book.payments
-        if payment["status"] == "open"
-        and payment["next_step"] is not None
-        and (payment["expires_at"] is None or case.now < payment["expires_at"])
-        and not _was_given_up(case.book, payment)
-    )
+    """I4: one link a gateway that a customer could still pay at; where none can be shown twice, one a press."""
+    live: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    for payment in case.book.payments:
+        is_dead = payment["expires_at"] is not None and case.now >= payment["expires_at"]
+        if payment["status"] != "open" or payment["next_step"] is None or is_dead:
+            continue
+        if not _was_given_up(case.book, payment):
+            live[payment["gateway"], payment["environment"]].append(payment)
     for (gateway, _), links in live.items():
-        if links > 1:
-            text = f"it has {links} live links at {gateway}: both could be paid"
-            yield Finding(invariant="I4", subject=f"booking {booking['id']}", text=text)
+        if gateway in case.single_entry:
+            links = [link for link in links if any(_is_of_one_press(link, other) for other in links)]
+        if len(links) > 1:
+            text = f"it has {len(links)} live links at {gateway}: both could be paid"
+            yield Finding(invariant="I4", subject=f"booking {case.book.booking['id']}", text=text)
+
+
+def _is_of_one_press(payment: Row, other: Row) -> bool:
+    """Whether the later of them was begun when the earlier had just been shown, and should have been it."""
+    if payment is other or None in (payment["opened_at"], other["opened_at"]):
+        return False
+    earlier, later = sorted((payment, other), key=lambda row: row["created_at"])
+    return bool(later["created_at"] < earlier["opened_at"] + _ONE_PRESS)
 
 
 def _was_given_up(book: Book, payment: Row) -> bool:
@@ -127,11 +137,18 @@ def _evidence(book: Book, payment: Row) -> Iterator[Finding]:
         status = TOLD_BY.get(event["kind"])
         if status is None or status in _OURS or event["actor"] != "gateway":
             continue
-        says_so = (status, "absent") if status == "expired" else (status,)
-        if not any(answer["reported"] in says_so and answer["at"] == event["at"] for answer in answers):
+        said = {answer["reported"] for answer in answers if answer["at"] == event["at"]}
+        if status not in said and (status != "expired" or "absent" not in said):
             yield about("I8", payment, f"it became {status}, and no stored answer of the gateway says so")
+        elif status not in said and not _was_long_dead(payment, event):
+            text = "it expired for being absent at the gateway, where it could still have been entered"
+            yield about("I23", payment, text)
     if given and given != {payment["gateway_reference"]}:
         yield about("I5", payment, "it was opened under another reference of the gateway than the one it has")
+
+
+def _was_long_dead(payment: Row, event: Row) -> bool:
+    return payment["expires_at"] is not None and event["at"] >= payment["expires_at"] + _LONG_DEAD
 
 
 def _references(case: Case, payment: Row) -> Iterator[Finding]:

@@ -21,7 +21,8 @@ class Case:
     """One booking, and what it is judged by.
 
     `now` is the service's time, `time` the database's own. `is_quiet`: all faults are over, and everything that was due
-    was done. `honours_surplus`: a second payment is kept without anybody being asked.
+    was done. `honours_surplus`: a second payment is kept without anybody being asked. `single_entry`: the gateways
+    whose checkouts cannot be shown again.
     """
 
     book: Book
@@ -30,6 +31,7 @@ class Case:
     time: datetime
     is_quiet: bool
     honours_surplus: bool
+    single_entry: frozenset[str]
 
 
 def money(case: Case) -> Iterator[Finding]:

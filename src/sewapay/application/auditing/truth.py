@@ -1,11 +1,15 @@
 """A gateway's own account of what happened, in plain values: the statement that our books are compared with.
 
-The one form that is read is what Khalti's stand-in shows at `GET /_sim/payments`; a statement from elsewhere is
-written as the same JSON. Of each line `pidx`, `amount` (paisa) and `status` are needed:
+The form is what every stand-in shows at `GET /_sim/payments`; a statement from elsewhere is written as the same JSON.
+`gateway` says whose it is. Of each payment a name, `amount` (paisa) and `reported` (`Reported`'s words) are needed:
 
-    {"payments": [{"pidx": "...", "purchase_order_id": "...", "amount": 113000, "status": "Partially Refunded",
+    {"gateway": "esewa",
+     "payments": [{"reference": "...", "order_reference": "...", "amount": 113000, "reported": "partially_refunded",
                    "transaction_id": "...", "fee": 0, "refunded_amount": 30000,
-                   "refunds": [{"amount": 30000, "by": "api"}]}]}
+                   "refunds": [{"amount": 30000, "by": "panel"}]}]}
+
+`reference` is the gateway's own name for it; where it gives none, our `order_reference` names the payment. Khalti's own
+words are read as well: `pidx`, `purchase_order_id`, and `status` where there is no `reported`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +25,23 @@ __all__ = ["PAID", "GatewayTruth", "Line", "Returned", "UnreadableStatement", "t
 
 PAID: Final = frozenset({"completed", "partially_refunded", "refunded"})
 
-_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+KHALTI: Final = "khalti"
+
+_REPORTED: Final = frozenset(
+    {
+        "initiated",
+        "pending",
+        "completed",
+        "partially_refunded",
+        "refunded",
+        "canceled",
+        "expired",
+        "failed",
+        "absent",
+        "ambiguous",
+    }
+)
+_KHALTIS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "initiated": "initiated",
         "pending": "pending",
@@ -33,6 +53,13 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "failed": "failed",
     }
 )
+_IN_SANDBOX: Final[Mapping[str, str]] = MappingProxyType({KHALTI: "sandbox"})
+_ENVIRONMENTS: Final = ("sandbox", "production")
+
+
+def name_there(payment: Mapping[str, object]) -> str:
+    """What the gateway calls the payment in this row: by its own reference, or by ours where it gives none."""
+    return str(payment["gateway_reference"] or payment["order_reference"])
 
 
 class UnreadableStatement(ApplicationError):
@@ -58,7 +85,8 @@ class Returned:
 class Line:
     """One payment in the gateway's own books, its status in our words, amounts in paisa.
 
-    `refunds` is None where the statement does not list them one by one, and `fee` where it has none.
+    `reference` is the gateway's name for it, or ours where it gives none. `refunds` is None where the statement does
+    not list them one by one, and `fee` where it has none.
     """
 
     reference: str
@@ -102,10 +130,7 @@ class GatewayTruth:
 
     def of(self, payment: Mapping[str, object]) -> Line | None:
         """The line of the payment in this row; None where it has none, or belongs to another gateway's books."""
-        reference = payment["gateway_reference"]
-        if not self.is_about(payment) or not isinstance(reference, str):
-            return None
-        return self._by_reference.get(reference)
+        return self._by_reference.get(name_there(payment)) if self.is_about(payment) else None
 
     def has(self, reference: str) -> bool:
         """Whether there is a line with this reference."""
@@ -117,22 +142,32 @@ class GatewayTruth:
 
 
 def truth_from_simulator(
-    shown: object, *, gateway: str = "khalti", environment: str = "sandbox", is_whole: bool = True
+    shown: object, *, environments: Mapping[str, str] = _IN_SANDBOX, is_whole: bool = True
 ) -> GatewayTruth:
-    """Read what the stand-in shows. Raises `UnreadableStatement` that names the first line that is not one."""
+    """Read what a stand-in shows. Raises `UnreadableStatement` that names the first line that is not one.
+
+    `environments`: which of each gateway's is meant where the statement does not say; others' statements are refused.
+    """
     if not isinstance(shown, Mapping) or not isinstance(shown.get("payments"), list):
         raise UnreadableStatement('a statement is a JSON object with a list "payments"')
     lines = tuple(_line(number, line) for number, line in enumerate(shown["payments"], 1))
+    gateway = shown.get("gateway")
+    if gateway is None and all("pidx" in line for line in shown["payments"]):
+        gateway = KHALTI
+    if not isinstance(gateway, str):
+        raise UnreadableStatement('a statement says which gateway\'s it is: "gateway"')
+    environment = shown.get("environment", environments.get(gateway))
+    if environment is None:
+        raise UnreadableStatement("the statement is of a gateway that is not enabled here")
+    if environment not in _ENVIRONMENTS:
+        raise UnreadableStatement('the statement\'s environment is neither "sandbox" nor "production"')
     return GatewayTruth(gateway=gateway, environment=environment, lines=lines, is_whole=is_whole)
 
 
 def _line(number: int, shown: object) -> Line:
     if not isinstance(shown, Mapping):
         raise UnreadableStatement(f"payment {number} of the statement is not an object")
-    word = _text(number, shown, "status")
-    status = _WORDS.get(word.casefold())
-    if status is None:
-        raise UnreadableStatement(f"payment {number} of the statement has a status that nobody knows")
+    status = _status(number, shown)
     refunds = shown.get("refunds")
     if refunds is not None and not isinstance(refunds, list):
         raise UnreadableStatement(f"payment {number} of the statement has refunds that are no list")
@@ -144,8 +179,8 @@ def _line(number: int, shown: object) -> Line:
     if in_all is None:
         in_all = amount if status == "refunded" else 0
     return Line(
-        reference=_text(number, shown, "pidx"),
-        order_reference=_text_or_none(number, shown, "purchase_order_id"),
+        reference=_named(number, shown),
+        order_reference=_one_of(number, shown, "order_reference", "purchase_order_id"),
         amount=amount,
         status=status,
         transaction_id=_text_or_none(number, shown, "transaction_id"),
@@ -170,11 +205,27 @@ def _paisa(number: int, value: object, what: str) -> int:
     return value
 
 
-def _text(number: int, shown: Mapping[object, object], name: str) -> str:
-    text = _text_or_none(number, shown, name)
-    if text is None:
-        raise UnreadableStatement(f"payment {number} of the statement has no {name}")
-    return text
+def _status(number: int, shown: Mapping[object, object]) -> str:
+    reported = _text_or_none(number, shown, "reported")
+    if reported is not None:
+        status = reported if reported in _REPORTED else None
+    else:
+        status = _KHALTIS.get((_text_or_none(number, shown, "status") or "").casefold())
+    if status is None:
+        raise UnreadableStatement(f"payment {number} of the statement has a status that nobody knows")
+    return status
+
+
+def _named(number: int, shown: Mapping[object, object]) -> str:
+    name = _one_of(number, shown, "reference", "pidx", "order_reference")
+    if name is None:
+        raise UnreadableStatement(f"payment {number} of the statement has neither reference nor order_reference")
+    return name
+
+
+def _one_of(number: int, shown: Mapping[object, object], *names: str) -> str | None:
+    """What stands under the first of these names that is there."""
+    return next((text for name in names if (text := _text_or_none(number, shown, name)) is not None), None)
 
 
 def _text_or_none(number: int, shown: Mapping[object, object], name: str) -> str | None:

@@ -4,14 +4,29 @@
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from sewapay.adapters.esewa.simulator.ledger import Simulator
-from sewapay.adapters.esewa.simulator.payment import SimulatedPayment
+from sewapay.adapters.esewa.simulator.payment import SimulatedPayment, Status
 from sewapay.adapters.esewa.simulator.validation import Wrong
 from sewapay.standins.clock import nepal_time
 from sewapay.standins.control import Actions, fields_of, happening
 from sewapay.standins.exchange import Request
 from sewapay.standins.refusals import NotPossible, Refused
+from sewapay.standins.statement import Line, Reported, Returned, statement
+
+REPORTED: Final[Mapping[Status, Reported]] = MappingProxyType(
+    {
+        Status.NOT_FOUND: "absent",
+        Status.PENDING: "pending",
+        Status.COMPLETE: "completed",
+        Status.AMBIGUOUS: "ambiguous",
+        Status.CANCELED: "canceled",
+        Status.PARTIAL_REFUND: "partially_refunded",
+        Status.FULL_REFUND: "refunded",
+    }
+)
 
 
 def own_actions(simulator: Simulator) -> Actions:
@@ -39,34 +54,38 @@ def _enter(simulator: Simulator, request: Request) -> object:
 
 def _ledger(simulator: Simulator, request: Request) -> object:
     """Every payment, the oldest first; `?transaction_uuid=` chooses one."""
-    wanted = request.query.get("transaction_uuid")
-    return {
-        "now": nepal_time(simulator.now()),
-        "posts_seen": simulator.seen["form"],
-        "lookups_seen": simulator.seen["status"],
-        "payments": [
-            _row(simulator, payment) for payment in simulator.payments() if wanted in (None, payment.transaction_uuid)
-        ],
-    }
+    return statement(
+        "esewa",
+        (_line(simulator, payment) for payment in simulator.payments()),
+        now=simulator.now(),
+        query=request.query,
+        counts={"posts_seen": simulator.seen["form"], "lookups_seen": simulator.seen["status"]},
+    )
 
 
-def _row(simulator: Simulator, payment: SimulatedPayment) -> Mapping[str, object]:
-    """One payment; amounts in paisa. `status` is eSewa's word for it, `step` how far it is."""
+def _line(simulator: Simulator, payment: SimulatedPayment) -> Line:
+    """One payment. `status` is what a look-up says when it does not lag, `step` how far the payment is."""
     now = simulator.now()
-    return {
-        "transaction_uuid": payment.transaction_uuid,
-        "product_code": payment.form.product_code,
-        "amount": payment.form.total,
-        "status": payment.status(now).value,
-        "step": payment.step(now).value,
-        "transaction_code": payment.transaction_code,
-        "refunded_amount": payment.refunded_amount,
-        "refunds": [{"amount": refund.amount, "at": nepal_time(refund.at)} for refund in payment.refunds],
-        "success_url": payment.form.success_url,
-        "failure_url": payment.form.failure_url,
-        "form": payment.form.posted,
-        "posted_at": nepal_time(payment.posted_at),
-        "dies_at": nepal_time(payment.dies_at) if payment.dies_at else None,
-        "posts": payment.posts,
-        "lookups": payment.lookups,
-    }
+    status = payment.status(now)
+    return Line(
+        reference=payment.transaction_uuid,
+        order_reference=payment.transaction_uuid,
+        amount=payment.form.total,
+        status=status.value,
+        reported=REPORTED[status],
+        transaction_id=payment.transaction_code,
+        returned=tuple(Returned(amount=refund.amount, at=refund.at, by="panel") for refund in payment.refunds),
+        own={
+            "transaction_uuid": payment.transaction_uuid,
+            "product_code": payment.form.product_code,
+            "step": payment.step(now).value,
+            "transaction_code": payment.transaction_code,
+            "success_url": payment.form.success_url,
+            "failure_url": payment.form.failure_url,
+            "form": payment.form.posted,
+            "posted_at": nepal_time(payment.posted_at),
+            "dies_at": nepal_time(payment.dies_at) if payment.dies_at else None,
+            "posts": payment.posts,
+            "lookups": payment.lookups,
+        },
+    )
