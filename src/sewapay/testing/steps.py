@@ -10,6 +10,7 @@ from typing import Final
 from attrs import evolve
 
 from sewapay.application.ports import Order, Payer, PaymentGateway, RefundGateway, RefundOrder, Urls
+from sewapay.domain.checkout import PostForm
 from sewapay.domain.identifiers import BookingId, OrderReference, PaymentId
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Reported
@@ -67,7 +68,8 @@ def an_order(paisa: int = 113000) -> Order:
 async def opened(stage: Stage, gateway: PaymentGateway, order: Order) -> Order:
     """The order as it is stored once its checkout is open, and the customer's browser is there."""
     checkout = await gateway.open_checkout(order, URLS, PAYER)
-    order = evolve(order, gateway_reference=checkout.gateway_reference)
+    form = checkout.next_step.fields if isinstance(checkout.next_step, PostForm) else {}
+    order = evolve(order, gateway_reference=checkout.gateway_reference, form=form)
     assert stage.enters(order, checkout), "the company's page does not take the checkout"
     return order
 

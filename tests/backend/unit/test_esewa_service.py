@@ -172,6 +172,20 @@ def test_a_status_is_asked_for_with_the_text_that_was_posted(paisa: int) -> None
     assert asked == {name: fields[name] for name in ("product_code", "total_amount", "transaction_uuid")}
 
 
+def test_a_payment_is_asked_about_as_its_form_was_posted_whatever_the_settings_are_by_now() -> None:
+    posted = evolve(order(113000), form={"product_code": "FORMER", "total_amount": "1130.00"})
+
+    merchant = protocol.merchant_of(posted, "EPAYTEST")
+
+    assert merchant == "FORMER"
+    assert dict(parse_qsl(protocol.status_query(posted, merchant))) == {
+        "product_code": "FORMER",
+        "total_amount": "1130.00",
+        "transaction_uuid": str(posted.reference),
+    }
+
+
+
 def test_the_question_is_the_documented_one() -> None:
     asked = protocol.status_query(order(), "EPAYTEST")
 

@@ -116,7 +116,8 @@ class EsewaGateway:
     async def look_up(self, order: Order) -> Observation:
         """Ask what became of the payment with this reference and this amount. Raises `GatewayError`."""
         with telling(_log, self.name, "status check", order):
-            if self.config.product_code is None:
+            merchant = protocol.merchant_of(order, self.config.product_code)
+            if merchant is None:
                 raise GatewayNotConfigured("ESEWA_PRODUCT_CODE is not set: eSewa cannot be asked")
-            url = self._status_url.copy_with(query=protocol.status_query(order, self.config.product_code).encode())
-            return protocol.read_status(await self._caller.ask("GET", url, self._headers), self.config.product_code)
+            url = self._status_url.copy_with(query=protocol.status_query(order, merchant).encode())
+            return protocol.read_status(await self._caller.ask("GET", url, self._headers), merchant)

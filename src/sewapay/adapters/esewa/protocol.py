@@ -24,7 +24,7 @@ from sewapay.domain.observation import Observation, Reported
 from sewapay.wire.answers import Answer, blotted, fields_of, matching, require_an_answer, word
 from sewapay.wire.settings import Secret
 
-__all__ = ["LONGEST_RETURN", "PAGE_ORIGINS", "form_fields", "read_return", "read_status", "status_query"]
+__all__ = ["LONGEST_RETURN", "PAGE_ORIGINS", "form_fields", "merchant_of", "read_return", "read_status", "status_query"]
 
 # eSewa docs, "Integration" and "Status Check", name three hosts below this one. Which of them a form leads on to is our
 # guess, so all are let through.
@@ -91,6 +91,11 @@ def form_fields(order: Order, urls: Urls, product_code: str, key: Secret) -> Map
     return {**fields, "signature": signed(key, FORM_NAMES, fields)}
 
 
+def merchant_of(order: Order, product_code: str | None) -> str | None:
+    """The code that the form was posted with, whatever the settings have by now: eSewa knows the payment under that."""
+    return order.form.get("product_code", product_code)
+
+
 def status_query(order: Order, product_code: str) -> str:
     """The question about one payment (eSewa docs, "Status Check"), without any proof of who asks.
 
@@ -99,7 +104,7 @@ def status_query(order: Order, product_code: str) -> str:
     return urlencode(
         {
             "product_code": product_code,
-            "total_amount": rupee_text(order.amount),
+            "total_amount": order.form.get("total_amount", rupee_text(order.amount)),
             "transaction_uuid": str(order.reference),
         }
     )
