@@ -22,20 +22,22 @@ def return_url(payment: SimulatedPayment, status: Status, quirks: Quirks, key: s
 
 
 def signed_data(payment: SimulatedPayment, status: Status, quirks: Quirks, key: str) -> str:
-    """Base64 of the JSON that a return carries. Its `=` stay as they are: our guess."""
-    total = as_double(payment.form.total)
+    """Base64 of the JSON that a return carries. Its `=` stay as they are: our guess.
+
+    The signature covers the total without its commas (captures of 2024 and 2025).
+    """
+    shown = with_commas(payment.form.total) if quirks.comma else as_double(payment.form.total)
     values = {
         "transaction_code": payment.transaction_code or "",
         "status": status.value,
-        "total_amount": total,
+        "total_amount": shown.replace(",", ""),
         "transaction_uuid": payment.transaction_uuid,
         "product_code": payment.form.product_code,
         "signed_field_names": RETURN_NAMES,
     }
     signed = {**values, "signature": signature(RETURN_NAMES, values, key)}
-    shown = with_commas(payment.form.total) if quirks.comma else total
     written = {name: json.dumps(value) for name, value in signed.items()} | {
-        "total_amount": total if quirks.number else json.dumps(shown)
+        "total_amount": values["total_amount"] if quirks.number else json.dumps(shown)
     }
     text = "{" + ",".join(f'"{name}":{value}' for name, value in written.items()) + "}"
     return base64.b64encode(text.encode()).decode()
