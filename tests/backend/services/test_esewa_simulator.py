@@ -285,6 +285,7 @@ class TestForm:
             ({"product_code": "NP-ES-SHOP"}, "unknown-product-code"),
             ({"success_url": "/return/"}, "no-address"),
             ({"failure_url": "javascript:alert(1)"}, "no-address"),
+            ({"failure_url": "https://shop.example:99999/"}, "no-address"),
             ({"success_url": "https://shop.example/\r\nx"}, "no-address"),
             ({"signed_field_names": "transaction_uuid,total_amount,product_code"}, "signed-names"),
         ],
@@ -739,6 +740,31 @@ class TestPage:
         assert page.status_code == 200
         assert "<script" not in page.text
         assert "&lt;script&gt;" in page.text
+
+    @pytest.mark.parametrize("step", ["login", "pay", "cancel", "expire"])
+    def test_nothing_more_can_be_done_once_it_was_paid(self, client: httpx.Client, step: str) -> None:
+        entered(client)
+        sim(client, "pay")
+        before = row_of(client)
+
+        page = client.post(f"/pay/241028/{step}", data={"esewa_id": "9806800001", "password": "Nepal@123"})
+
+        assert page.status_code == 409
+        assert "This payment has been made already." in page.text
+        assert row_of(client) == before
+
+    def test_a_form_larger_than_any_page_sends_is_refused(self, client: httpx.Client) -> None:
+        entered(client)
+
+        page = client.post("/pay/241028/login", content=b"x" * (64 * 1024 + 1))
+
+        assert page.status_code == 413
+
+    def test_other_paths_are_not_there(self, client: httpx.Client) -> None:
+        entered(client)
+
+        assert client.post("/pay/241028/juggle").status_code == 404
+        assert client.get("/epay/main").status_code == 404
 
     def test_an_unknown_payment_is_a_404_page(self, client: httpx.Client) -> None:
         assert client.post("/pay/nobody/login").status_code == 404
