@@ -289,6 +289,15 @@ class LetsTransportErrorsThrough(KhaltiGateway):
             raise
 
 
+class AsksAgainByItself(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        try:
+            return await super().look_up(order)
+        except OutcomeUnknown as error:
+            await super().look_up(order)
+            raise error from None
+
+
 class TakesAnErrorPageForARefusal(KhaltiGateway):
     async def look_up(self, order: Order) -> Observation:
         try:
@@ -561,6 +570,7 @@ CAUGHT_BY: Final[Mapping[type[KhaltiGateway], str]] = MappingProxyType(
         PromisesTooLittle: "capabilities_are_honest",
         TrustsHttpxsNames: "a_broken_answer_is_unknown",
         LetsTransportErrorsThrough: "a_broken_answer_is_unknown",
+        AsksAgainByItself: "a_broken_answer_is_unknown",
         TakesAnErrorPageForARefusal: "a_broken_answer_is_unknown",
         ReadsWithoutEnd: "a_large_answer_is_cut",
         InflatesWhatItGets: "a_compressed_answer_is_not_inflated",
