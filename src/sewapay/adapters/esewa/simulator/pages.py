@@ -1,7 +1,7 @@
 """The stand-in's payment page: plain forms that work without script, for a person with a browser.
 
 It is what the shop's form is answered with. A test user logs in with eSewa ID and password, then pays (or lets the
-payment pend, or leaves it ambiguous) with the OTP; they may cancel or let the session end at any time, or just close
+payment pend, or leaves it ambiguous) with the OTP; they may cancel or end the session at any time, or just close
 the tab. Every ending sends the browser back to the shop. Between the two steps the browser carries a ticket that binds
 the payment to the user; the stand-in remembers nobody.
 """
