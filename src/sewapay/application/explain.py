@@ -12,8 +12,10 @@ from typing import Final
 
 from attrs import frozen
 
+from sewapay.application.ports import Capabilities, RefundKind
 from sewapay.application.timeline import TimelineItem
 from sewapay.domain.booking import Booking, BookingStatus
+from sewapay.domain.checkout import PostForm
 from sewapay.domain.errors import DomainError
 from sewapay.domain.giving_back import reserved
 from sewapay.domain.money import NOTHING
@@ -55,11 +57,13 @@ STATUSES: Final[Mapping[PaymentStatus, Callable[[Payment], str]]] = MappingProxy
             if payment.outcome_unknown
             else "It was begun; the gateway is being asked to open its page."
         ),
-        PaymentStatus.OPEN: lambda _: "The customer has a link to the gateway's page. As far as we know, nobody paid.",
+        PaymentStatus.OPEN: lambda payment: (
+            f"The customer has a {_way_in(payment)} to the gateway's page. As far as we know, nobody paid."
+        ),
         PaymentStatus.PENDING: lambda _: "The gateway is working on it: the money is on its way, or stuck at a bank.",
         PaymentStatus.COMPLETED: lambda payment: f"It is paid: {_came(payment)}.",
-        PaymentStatus.CANCELED: lambda _: "The customer canceled at the gateway. Nothing was paid.",
-        PaymentStatus.EXPIRED: lambda payment: f"Its link died unpaid{_because(payment)}.",
+        PaymentStatus.CANCELED: lambda _: "It was canceled at the gateway. Nothing was paid.",
+        PaymentStatus.EXPIRED: lambda payment: f"Its {_way_in(payment)} died unpaid{_because(payment)}.",
         PaymentStatus.FAILED: lambda payment: f"It failed, and nothing was paid{_because(payment)}.",
         PaymentStatus.UNDER_REVIEW: lambda payment: (
             f"It waits for a person; {_came(payment)}, and that confirms nothing until somebody decides."
@@ -148,8 +152,19 @@ _POLICIES: Final[Mapping[ReviewReason, tuple[str, str]]] = MappingProxyType(
 )
 
 
-def explain(story: Story, *, asked: Asked, policies: Policies, address: str, now: datetime) -> list[str]:
-    """The story in lines. `address` is where this service is reached, for the commands; `now` is UTC."""
+def explain(
+    story: Story,
+    *,
+    asked: Asked,
+    policies: Policies,
+    address: str,
+    now: datetime,
+    gateway: Capabilities | None = None,
+) -> list[str]:
+    """The story in lines. `address` is where this service is reached, for the commands; `now` is UTC.
+
+    `gateway`: what the payment's gateway can do; None when it is not enabled any more.
+    """
     payment, booking = story.payment, story.booking
     parts = (
         (f"Payment {payment.id}", _subject(payment, booking)),
@@ -158,9 +173,9 @@ def explain(story: Story, *, asked: Asked, policies: Policies, address: str, now
         ("What the gateway said", _said(payment, now)),
         ("The booking", _booking(story)),
         ("Refunds", _refunds(story.refunds)),
-        ("What is waiting", _waiting(payment, policies)),
+        ("What is waiting", _waiting(payment, policies, gateway)),
         ("What comes next", _next(payment, now)),
-        ("What you can do", _possible(story, address, now)),
+        ("What you can do", _possible(story, address, now, gateway)),
     )
     lines = []
     for title, told in parts:
@@ -173,8 +188,11 @@ def explain(story: Story, *, asked: Asked, policies: Policies, address: str, now
 def _subject(payment: Payment, booking: Booking) -> Iterator[str]:
     where = f"{payment.gateway} ({payment.environment})"
     yield f"{payment.amount} for booking {booking.id}, {booking.title}, through {where}."
-    known_as = payment.gateway_reference or "nothing yet"
-    yield f"The gateway knows it as {known_as}; our order reference is {payment.order_reference}."
+    if payment.gateway_reference is None and payment.can_be_looked_up:
+        yield f"The gateway knows it by our order reference, {payment.order_reference}."
+    else:
+        known_as = payment.gateway_reference or "nothing yet"
+        yield f"The gateway knows it as {known_as}; our order reference is {payment.order_reference}."
     if payment.transaction_id is not None:
         yield f"The gateway's transaction is {payment.transaction_id}."
 
@@ -186,7 +204,8 @@ def _standing(payment: Payment, asked: Asked) -> Iterator[str]:
         yield "The gateway was asked just now."
     yield STATUSES[payment.status](payment)
     if payment.outcome_unknown and payment.status is not PaymentStatus.CREATED:
-        yield "The last question was not answered. It has NOT failed: do not let the customer pay again meanwhile."
+        why = "The last question was not answered, or the answer decided nothing."
+        yield f"{why} It has NOT failed: do not let the customer pay again meanwhile."
     if payment.surplus:
         yield "Another payment settled the booking: this money is surplus."
     if payment.refund_due:
@@ -231,13 +250,15 @@ def _refunds(refunds: Sequence[Refund]) -> Iterator[str]:
         yield f"  Refund {refund.id}, asked for by {refund.requested_by}: {refund.reason}"
 
 
-def _waiting(payment: Payment, policies: Policies) -> Iterator[str]:
+def _waiting(payment: Payment, policies: Policies, gateway: Capabilities | None) -> Iterator[str]:
     if payment.review_reason is None:
         yield "Nothing waits for a person."
         return
     yield f"A person is asked to decide ({payment.review_reason}). {REVIEWS[payment.review_reason]}"
     if payment.reason:
         yield f"In detail: {payment.reason}."
+    if gateway is not None and "panel" in REVIEWS[payment.review_reason]:
+        yield f"For that, look in {gateway.panel}."
     if payment.review_reason in _POLICIES:
         variable, name = _POLICIES[payment.review_reason]
         yield f"What happens in such a case by itself is {variable}, which is {getattr(policies, name)} now."
@@ -259,28 +280,36 @@ def _next(payment: Payment, now: datetime) -> Iterator[str]:
         yield "That is long. Does a worker run? `sewapay worker`, or `sewapay serve` without --no-worker."
 
 
-def _possible(story: Story, address: str, now: datetime) -> Iterator[str]:
+def _possible(story: Story, address: str, now: datetime, gateway: Capabilities | None) -> Iterator[str]:
     payment = story.payment
+    gives_back = gateway is None or gateway.refunds is not RefundKind.NONE
     if all(_is_out_of_the_way(each) for each in story.attempts) and story.booking.status is BookingStatus.PENDING:
         yield "Let the customer pay again: nothing of this booking is open, and nothing of it was paid."
     if payment.can_be_looked_up:
         yield "Ask the gateway now:"
         yield f"  sewapay reconcile --payment {payment.id}"
-    commands = [*_decisions(story, address, now), *_refund(payment, address, now)]
+    commands = [*_decisions(story, address, now, gives_back)]
+    if gateway is not None and not gives_back and _is_left(payment, now):
+        commands += [f"Give it back in {gateway.panel}; the next look notices it."]
+    elif payment.review_reason is None and _is_left(payment, now):
+        commands += ['Give it back, or with "amount" in paisa a part of it:']
+        commands += [_command(f"{address}/v1/payments/{payment.id}/refunds", {"reason": "WHY"})]
     yield from commands
     if payment.can_be_looked_up and (payment.outcome_unknown or payment.review_reason in _TO_WRITE_ABOUT):
-        names = f"{payment.gateway_reference}, {payment.order_reference}"
-        yield f"Write to the gateway, and name {names}, the amount and the time. Never send your key."
-    if commands:
+        names = filter(None, (payment.gateway_reference, payment.order_reference))
+        yield f"Write to the gateway, and name {', '.join(names)}, the amount and the time. Never send your key."
+    if any("TOKEN" in line for line in commands):
         yield "In these commands, TOKEN is a token of a member of staff, and WHY is what you write down as your reason."
 
 
-def _decisions(story: Story, address: str, now: datetime) -> Iterator[str]:
+def _decisions(story: Story, address: str, now: datetime, gives_back: bool) -> Iterator[str]:
     """Each decision that would be taken, as the payment stands."""
     payment = story.payment
     refund = next((refund for refund in story.refunds if refund.is_open), None)
     for decision, what in DECISIONS.items():
         if decision is Decision.HONOUR and payment.review_reason is None:
+            continue
+        if decision is Decision.REFUND and not gives_back:
             continue
         try:
             resolve(story.booking, payment, refund, decision=decision, actor="explain", reason="to see", at=now)
@@ -291,15 +320,13 @@ def _decisions(story: Story, address: str, now: datetime) -> Iterator[str]:
         yield _command(f"{address}/v1/payments/{payment.id}/resolution", body)
 
 
-def _refund(payment: Payment, address: str, now: datetime) -> Iterator[str]:
-    if payment.review_reason is not None:
-        return
+def _is_left(payment: Payment, now: datetime) -> bool:
+    """Whether anything of it could be given back."""
     try:
         reserved(payment, None, at=now)
     except DomainError:
-        return
-    yield 'Give it back, or with "amount" in paisa a part of it:'
-    yield _command(f"{address}/v1/payments/{payment.id}/refunds", {"reason": "WHY"})
+        return False
+    return True
 
 
 def _is_out_of_the_way(attempt: Payment) -> bool:
@@ -323,6 +350,10 @@ _TO_WRITE_ABOUT: Final = frozenset(
 def _command(url: str, body: Mapping[str, str | int]) -> str:
     headers = "-H 'Authorization: Bearer TOKEN' -H 'Content-Type: application/json'"
     return f"  curl -sS {url} {headers} -d '{json.dumps(body)}'"
+
+
+def _way_in(payment: Payment) -> str:
+    return "form" if isinstance(payment.next_step, PostForm) else "link"
 
 
 def _came(payment: Payment) -> str:

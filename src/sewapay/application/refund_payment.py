@@ -17,7 +17,7 @@ from sewapay.application.errors import (
 )
 from sewapay.application.gateways import Gateways, enabled
 from sewapay.application.idempotency import Once
-from sewapay.application.ports import Clock, Ids, RefundGateway, RefundKind, RefundOrder
+from sewapay.application.ports import Capabilities, Clock, Ids, RefundGateway, RefundKind, RefundOrder
 from sewapay.application.recording import open_refund, order_of
 from sewapay.application.storage import Read, Transact, Tx
 from sewapay.application.verify_payment import Verification, VerifyPayment
@@ -105,9 +105,7 @@ class RefundPayment:
         refund_id, deadline = self.ids.refund_id(), self.clock.now() + WAITS_AT_MOST
         while True:
             try:
-                begun = await self.transact(
-                    lambda tx: self._begin(tx, request, refund_id, known, gateway.capabilities.refunds)
-                )
+                begun = await self.transact(lambda tx: self._begin(tx, request, refund_id, known, gateway.capabilities))
                 break
             except RefundInProgress:
                 if self.clock.now() >= deadline or not await self._is_out_of_the_way(request.payment_id, deadline):
@@ -119,7 +117,7 @@ class RefundPayment:
         return await self._look_and_answer(begun, request)
 
     def _begin(
-        self, tx: Tx, request: RefundRequest, refund_id: RefundId, known: Payment, kind: RefundKind
+        self, tx: Tx, request: RefundRequest, refund_id: RefundId, known: Payment, can: Capabilities
     ) -> _Begun | Refund:
         now = self.clock.now()
         booking = tx.bookings.get(known.booking_id)
@@ -137,8 +135,8 @@ class RefundPayment:
         if request.by is None and not payment.refund_due:
             raise NothingToRefund("this is not to be given back any more: a look or a person decided so meanwhile")
         is_all = amount == payment.amount_paid
-        if kind is RefundKind.FULL and not is_all:
-            raise RefundsNotOffered("this gateway gives back whole payments only: do a part of one in its own panel")
+        if can.refunds is RefundKind.FULL and not is_all:
+            raise RefundsNotOffered(f"{can.label} gives back whole payments only: do a part of one in {can.panel}")
         refund = Refund.submit(
             id=refund_id,
             payment_id=payment.id,

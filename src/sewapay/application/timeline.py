@@ -38,11 +38,15 @@ SUMMARIES: Final[Mapping[EventKind, Callable[[EventData], str]]] = MappingProxyT
         EventKind.BOOKING_CANCELED: lambda _: "The booking was canceled.",
         EventKind.BOOKING_REFUNDED: lambda _: "The booking's payment was given back as a whole.",
         EventKind.PAYMENT_CREATED: lambda data: f"A payment of {_owed(data)} was begun; the gateway is asked next.",
-        EventKind.PAYMENT_OPENED: lambda _: "The gateway opened its page for the customer.",
+        EventKind.PAYMENT_OPENED: lambda data: (
+            "The way to the gateway's page was made, under our own reference."
+            if data.get("gateway_reference") is None
+            else "The gateway opened its page for the customer."
+        ),
         EventKind.PAYMENT_PENDING: lambda _: "The gateway is still working on it.",
         EventKind.PAYMENT_COMPLETED: lambda data: f"The gateway says that {_owed(data)} was paid.",
-        EventKind.PAYMENT_CANCELED: lambda _: "The customer canceled at the gateway.",
-        EventKind.PAYMENT_EXPIRED: lambda _: "The link expired unpaid.",
+        EventKind.PAYMENT_CANCELED: lambda _: "It was canceled at the gateway.",
+        EventKind.PAYMENT_EXPIRED: lambda _: "It expired unpaid.",
         EventKind.PAYMENT_FAILED: lambda _: "The payment failed; no money was taken.",
         EventKind.PAYMENT_UNDER_REVIEW: lambda data: f"Put aside for a person: {data.get('reason')}.",
         EventKind.PAYMENT_PARTIALLY_REFUNDED: lambda _: "The gateway says that a part was given back.",

@@ -39,8 +39,14 @@ class Looked:
     def explained(self, container: Container) -> list[str]:
         """Everything, in plain words."""
         settings = container.settings()
+        gateway = container.gateways().get(self.story.payment.gateway)
         return explain(
-            self.story, asked=self.asked, policies=settings.policies, address=settings.public_url, now=self.now
+            self.story,
+            asked=self.asked,
+            policies=settings.policies,
+            address=settings.public_url,
+            now=self.now,
+            gateway=None if gateway is None else gateway.capabilities,
         )
 
 

@@ -10,10 +10,13 @@ from typing import Final
 import pytest
 from attrs import evolve
 
+from sewapay.adapters.fake.gateway import FAKE_FORM_CAPABILITIES
 from sewapay.application.explain import BOOKINGS, DECISIONS, REFUNDS, REVIEWS, STATUSES, Asked, Story, explain
+from sewapay.application.ports import Capabilities
 from sewapay.application.storage import View
 from sewapay.application.timeline import timeline
 from sewapay.domain.booking import BookingStatus
+from sewapay.domain.checkout import PostForm
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
 from sewapay.domain.refund import RefundStatus
@@ -34,10 +37,31 @@ HEADINGS: Final = [
 ]
 
 
+PORTAL: Final = "eSewa's merchant portal (https://merchant.esewa.com.np)"
+GIVES_NOTHING_BACK: Final = evolve(FAKE_FORM_CAPABILITIES, panel=PORTAL)
+
+
 def told(
-    story: Story, *, asked: Asked | None = None, policies: Policies | None = None, now: datetime = NOON
+    story: Story,
+    *,
+    asked: Asked | None = None,
+    policies: Policies | None = None,
+    now: datetime = NOON,
+    gateway: Capabilities | None = None,
 ) -> list[str]:
-    return explain(story, asked=asked or Asked(now=True), policies=policies or Policies(), address=ADDRESS, now=now)
+    return explain(
+        story,
+        asked=asked or Asked(now=True),
+        policies=policies or Policies(),
+        address=ADDRESS,
+        now=now,
+        gateway=gateway,
+    )
+
+
+def a_form_payment() -> Payment:
+    """An open payment that its gateway knows by our reference only."""
+    return evolve(an_open_payment(), gateway_reference=None, next_step=PostForm("https://pay.example/", {"a": "1"}))
 
 
 def a_story(payment: Payment | None = None) -> Story:
@@ -272,6 +296,43 @@ def test_a_command_for_a_decision_is_what_the_service_takes(busy: BusyShop) -> N
 def test_a_refund_is_offered_where_something_is_left(busy: BusyShop) -> None:
     assert any(re.search(r"/refunds .*reason", line) for line in told(story_of(busy, "paid")))
     assert not any("/refunds " in line for line in told(story_of(busy, "refunded")))
+
+
+def test_a_refund_is_made_in_the_portal_where_a_gateway_gives_nothing_back(busy: BusyShop) -> None:
+    paid = part(told(story_of(busy, "paid"), gateway=GIVES_NOTHING_BACK), "What you can do")
+    surplus = told(story_of(busy, "surplus"), gateway=GIVES_NOTHING_BACK)
+
+    assert paid[-1] == f"Give it back in {PORTAL}; the next look notices it."
+    assert f"Give it back in {PORTAL}; the next look notices it." in part(surplus, "What you can do")
+    assert [body["decision"] for body in decisions_in(surplus)] == ["honour", "hold", "close"]
+
+
+def test_nothing_is_offered_to_be_given_back_in_the_portal_where_nothing_is_left(busy: BusyShop) -> None:
+    for name in ("refunded", "open"):
+        assert not any(PORTAL in line for line in told(story_of(busy, name), gateway=GIVES_NOTHING_BACK))
+
+
+def test_whoever_has_to_look_in_the_panel_is_told_where_that_is() -> None:
+    payment = evolve(a_form_payment(), status=PaymentStatus.UNDER_REVIEW, review_reason=ReviewReason.STUCK)
+    elsewhere = evolve(payment, review_reason=ReviewReason.BOOKING_CANCELED)
+
+    waiting = part(told(a_story(payment), gateway=GIVES_NOTHING_BACK), "What is waiting")
+
+    assert waiting[1] == f"For that, look in {PORTAL}."
+    assert not any("look in" in line for line in told(a_story(elsewhere), gateway=GIVES_NOTHING_BACK))
+
+
+def test_a_payment_that_only_our_reference_names_is_told_by_it() -> None:
+    payment = evolve(a_form_payment(), outcome_unknown=True)
+
+    lines = told(a_story(payment))
+
+    assert lines[2] == "  The gateway knows it by our order reference, ORDER000000000000001."
+    assert "  The customer has a form to the gateway's page. As far as we know, nobody paid." in lines
+    names = [line for line in lines if "Write to the gateway" in line]
+    assert names == [
+        "  Write to the gateway, and name ORDER000000000000001, the amount and the time. Never send your key."
+    ]
 
 
 def test_an_amount_that_nobody_knows_is_called_so() -> None:

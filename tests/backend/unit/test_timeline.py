@@ -40,6 +40,12 @@ def test_a_sentence_needs_nothing_that_an_event_may_lack(kind: EventKind) -> Non
         (EventKind.BOOKING_REGISTERED, {"amount": 113000}, "The booking was registered; Rs 1,130.00 is owed."),
         (EventKind.PAYMENT_COMPLETED, {"amount": 113000}, "The gateway says that Rs 1,130.00 was paid."),
         (EventKind.PAYMENT_COMPLETED, {"amount": None}, "The gateway says that an unknown amount was paid."),
+        (EventKind.PAYMENT_OPENED, {"gateway_reference": "HT6o"}, "The gateway opened its page for the customer."),
+        (
+            EventKind.PAYMENT_OPENED,
+            {"gateway_reference": None},
+            "The way to the gateway's page was made, under our own reference.",
+        ),
         (EventKind.PAYMENT_UNDER_REVIEW, {"reason": "no reason"}, "Put aside for a person: no reason."),
     ],
 )

@@ -92,6 +92,7 @@ class KhaltiGateway:
             default_life=timedelta(minutes=60 if is_live else 30),
             longest_life=LONGEST_LIFE,
             page_origins=(*protocol.PAGE_ORIGINS, *([self._stand_in] if self._stand_in else [])),
+            panel=f"Khalti's merchant panel (https://{'admin' if is_live else 'test-admin'}.khalti.com)",
         )
 
     @property
