@@ -14,7 +14,8 @@ from sewapay.application.idempotency import KeyName
 from sewapay.application.storage import Claim, Page, PaymentFilter, Tx, View
 from sewapay.domain.booking import Booking
 from sewapay.domain.checkout import PostForm
-from sewapay.domain.identifiers import Environment, GatewayName
+from sewapay.domain.identifiers import Environment, GatewayName, OrderReference
+from sewapay.domain.observation import Reported
 from sewapay.domain.payment import Payment
 from sewapay.domain.refund import Refund
 from sewapay.testing.stores.contract import CLAUSES
@@ -123,6 +124,53 @@ class MixesEnvironments(Altered):
             return next((payment for payment in found if payment), None)
 
         return Instead(tx, payments=Instead(tx.payments, with_gateway_reference=find))
+
+
+class FindsOursAnywhere(Altered):
+    """Our reference is looked for at whichever gateway has it."""
+
+    def altered(self, tx: Any) -> Any:
+        def find(_gateway: GatewayName, _environment: Environment, reference: OrderReference) -> Any:
+            every = tx.payments.facts.payments.values()
+            return next((payment for payment in every if payment.order_reference == reference), None)
+
+        return Instead(tx, payments=Instead(tx.payments, with_order_reference=find))
+
+
+class FindsTheGatewaysOnly(Altered):
+    """A payment that the gateway gave no reference is found by nothing."""
+
+    def altered(self, tx: Any) -> Any:
+        return Instead(tx, payments=Instead(tx.payments, with_order_reference=tx.payments.with_gateway_reference))
+
+
+class KeepsNoReferenceOfOurs(Altered):
+    """An answer is kept without the order reference that it named."""
+
+    def altered(self, tx: Any) -> Any:
+        def save(payment: Payment) -> Any:
+            evidence = tuple(
+                evolve(each, observation=evolve(each.observation, order_reference=None)) for each in payment.evidence
+            )
+            return tx.payments.save(evolve(payment, evidence=evidence))
+
+        return Instead(tx, payments=Instead(tx.payments, save=save))
+
+
+class TakesAbsentForNotFound(Altered):
+    """Two reports that sound alike become one."""
+
+    def altered(self, tx: Any) -> Any:
+        def save(payment: Payment) -> Any:
+            evidence = tuple(
+                evolve(each, observation=evolve(each.observation, reported=Reported.NOT_FOUND))
+                if each.observation.reported is Reported.ABSENT
+                else each
+                for each in payment.evidence
+            )
+            return tx.payments.save(evolve(payment, evidence=evidence))
+
+        return Instead(tx, payments=Instead(tx.payments, save=save))
 
 
 class SharesReferences(Altered):
@@ -416,6 +464,11 @@ class ForgetsTheNewestKeys(Altered):
         (LastWriterWins, "a_stale_booking_makes_the_function_run_again"),
         (OneTransactionIdEach, "a_repeated_transaction_id_is_stored_and_found"),
         (MixesEnvironments, "the_same_reference_at_another_gateway_or_environment_is_another_one"),
+        (FindsOursAnywhere, "a_payment_is_found_by_our_own_reference_at_its_gateway_and_environment"),
+        (FindsTheGatewaysOnly, "a_payment_is_found_by_our_own_reference_at_its_gateway_and_environment"),
+        (FindsTheGatewaysOnly, "what_is_found_by_our_own_reference_is_the_payment_as_it_stands"),
+        (KeepsNoReferenceOfOurs, "every_answer_is_kept_in_order"),
+        (TakesAbsentForNotFound, "every_answer_is_kept_in_order"),
         (SharesReferences, "a_gateway_reference_belongs_to_one_payment"),
         (CountsOffsets, "a_page_is_not_shifted_by_what_is_added_meanwhile"),
         (KeepsWhatFailed, "an_exception_takes_everything_back"),

@@ -81,7 +81,10 @@ async def every_answer_is_kept_in_order(store: Store) -> None:
         gateway_reference="bZQLD9wRVWo4CdESSfuSsB",
         refunded=False,
     )
-    answers += [Evidence(at=NOON, observation=full), Evidence(at=NOON, observation=evolve(full, refunded=True))]
+    by_ours = Observation(reported=Reported.AMBIGUOUS, said="AMBIGUOUS", order_reference="7K2M9QX4B1Z8C5T0W3RA")
+    absent = Observation(reported=Reported.ABSENT, said="NOT_FOUND", order_reference="not even one of ours")
+    both = evolve(full, order_reference="7K2M9QX4B1Z8C5T0W3RA", refunded=True)
+    answers += [Evidence(at=NOON, observation=observation) for observation in (full, by_ours, absent, both)]
 
     await change_payment(store, partial(evolve, evidence=tuple(answers[:3])))
     await change_payment(store, partial(evolve, evidence=tuple(answers[3:4])))

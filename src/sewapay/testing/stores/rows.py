@@ -10,7 +10,7 @@ from sewapay.application.errors import BookingNotFound, PaymentNotFound
 from sewapay.application.storage import BookingFilter, Page, PaymentFilter, Store, Tx, View
 from sewapay.domain.booking import Booking, BookingStatus, Customer
 from sewapay.domain.checkout import PostForm, Redirect
-from sewapay.domain.identifiers import BookingId, CustomerId, Environment
+from sewapay.domain.identifiers import BookingId, CustomerId, Environment, OrderReference
 from sewapay.domain.money import GREATEST_PAISA, Money
 from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle, ReturnTo, ReviewReason
 from sewapay.testing.builders import KHALTI, NEPALI, NOON, a_booking, a_payment, payment_id
@@ -202,6 +202,7 @@ async def what_is_not_there_is_said_so(store: Store) -> None:
         return (
             view.payments.of_booking(BookingId(1)),
             view.payments.with_gateway_reference(KHALTI, Environment.SANDBOX, "x"),
+            view.payments.with_order_reference(KHALTI, Environment.SANDBOX, OrderReference("X" * 20)),
             view.payments.evidence(payment_id(1)),
             view.payments.page(PaymentFilter(), Page()),
             view.bookings.page(BookingFilter(), Page()),
@@ -212,4 +213,4 @@ async def what_is_not_there_is_said_so(store: Store) -> None:
             view.api_keys.all(),
         )
 
-    assert await store.read(look) == ([], None, [], ([], None), ([], None), [], [], [], None, [])
+    assert await store.read(look) == ([], None, None, [], ([], None), ([], None), [], [], [], None, [])

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from sewapay.application.errors import BookingExists, BookingNotFound, ReferenceTaken
 from sewapay.application.storage import Store, Tx, View
-from sewapay.domain.identifiers import BookingId, Environment, GatewayName, PaymentId
+from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.payment import Payment, PaymentStatus
 from sewapay.testing.builders import KHALTI, a_booking, a_payment, an_event, payment_id
 from sewapay.testing.stores.given import change_payment, clause, given, numbers, stored_booking, stored_events
@@ -105,6 +105,43 @@ async def the_same_reference_at_another_gateway_or_environment_is_another_one(st
         return [None if payment is None else payment.id for payment in found]
 
     assert await store.read(look) == [payment_id(1), payment_id(2), payment_id(3), None]
+
+
+@clause
+async def a_payment_is_found_by_our_own_reference_at_its_gateway_and_environment(store: Store) -> None:
+    esewa, ours, other = GatewayName("esewa"), OrderReference("7K2M9QX4B1Z8C5T0W3RA"), OrderReference("Z" * 20)
+    here = evolve(a_payment(1), order_reference=ours, gateway_reference="pidx")
+    live = evolve(a_payment(2), order_reference=ours, environment=Environment.PRODUCTION)
+    there = evolve(a_payment(3), order_reference=ours, gateway=esewa)
+
+    await given(store, a_booking(), here, live, there, a_payment(4))
+
+    def look(view: View) -> list[PaymentId | None]:
+        asked = [
+            (KHALTI, Environment.SANDBOX, ours),
+            (KHALTI, Environment.PRODUCTION, ours),
+            (esewa, Environment.SANDBOX, ours),
+            (esewa, Environment.PRODUCTION, ours),
+            (GatewayName("fake"), Environment.SANDBOX, ours),
+            (KHALTI, Environment.SANDBOX, other),
+        ]
+        found = [view.payments.with_order_reference(*each) for each in asked]
+        return [None if payment is None else payment.id for payment in found]
+
+    expected = [payment_id(1), payment_id(2), payment_id(3), None, None, None]
+    assert await store.read(look) == expected
+    assert await store.transact(look) == expected
+
+
+@clause
+async def what_is_found_by_our_own_reference_is_the_payment_as_it_stands(store: Store) -> None:
+    await given(store, a_booking(), a_payment(1))
+    saved = await change_payment(store, partial(evolve, said="NOT_FOUND"))
+
+    def look(view: View) -> Payment | None:
+        return view.payments.with_order_reference(KHALTI, Environment.SANDBOX, saved.order_reference)
+
+    assert await store.read(look) == saved
 
 
 @clause
