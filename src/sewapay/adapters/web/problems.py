@@ -333,8 +333,8 @@ PROBLEMS: Final[Mapping[type[SewapayError], ProblemKind]] = MappingProxyType(
             503,
             "The gateway's key is missing here",
             "The service runs without this gateway's key, so it cannot ask the gateway for anything.",
-            "Set the gateway's key (KHALTI_SECRET_KEY for Khalti, ESEWA_PRODUCT_CODE and ESEWA_SECRET_KEY for eSewa) and "
-            "start the service again.",
+            "Set the gateway's key (KHALTI_SECRET_KEY for Khalti, ESEWA_PRODUCT_CODE and ESEWA_SECRET_KEY for eSewa) "
+            "and start the service again.",
             retry_after=60,
         ),
         application.NothingSent: ProblemKind(
