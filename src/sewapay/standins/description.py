@@ -10,11 +10,16 @@ from sewapay.standins.server import StandIn
 
 @frozen(kw_only=True)
 class Options:
-    """What whoever runs a stand-in may choose: the only key that it accepts, a seed for its ids, faults from files."""
+    """What whoever runs a stand-in may choose: the only key that it accepts, a seed for its ids, faults from files.
+
+    `public_url` is where browsers reach the service, without a slash, for a company that has the merchant's return
+    address registered.
+    """
 
     secret_key: str | None = field(default=None, repr=False)
     seed: int | None = None
     faults: tuple[Script, ...] = ()
+    public_url: str | None = None
 
 
 @frozen(kw_only=True)

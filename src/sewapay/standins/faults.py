@@ -289,7 +289,7 @@ class WrongReference(Fault, tag="wrong_reference", frozen=True, kw_only=True):
     def answer(self, genuine: Genuine, scene: Scene) -> Answer:
         """The honest answer but for the name of its payment."""
         instead = scene.shape.stranger if self.instead is None else self.instead
-        return changed(genuine(), {scene.shape.reference: instead})
+        return changed(genuine(), {scene.shape.told_as or scene.shape.reference: instead})
 
 
 class WrongAmount(OfALookUp, tag="wrong_amount", frozen=True, kw_only=True):

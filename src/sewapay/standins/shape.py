@@ -27,6 +27,8 @@ class Shape:
     """The names that faults know its routes by: `initiate`, `lookup`, `refund`."""
     look_up: str
     """Which of them tells what became of a payment."""
+    told_as: str | None = None
+    """The key by which its answers name a payment, where that is another: `referenceId`."""
     nameless: frozenset[str] = frozenset()
     """Those of them whose requests name no payment, so that no fault can wait there for one."""
     status: str = "status"

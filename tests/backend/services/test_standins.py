@@ -5,25 +5,25 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import httpx
 import msgspec
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from sewapay.adapters.khalti import build
 from sewapay.adapters.khalti.simulator import STAND_IN, Simulator, create_app
 from sewapay.standins.company import Company
 from sewapay.standins.control import control
 from sewapay.standins.description import Options
-from sewapay.standins.exchange import Answer, Request, form_of, html_reply, json_reply
-from sewapay.standins.faults import Lag
+from sewapay.standins.exchange import Answer, Reply, Request, form_of, html_reply, json_reply
+from sewapay.standins.faults import Lag, WrongReference, content_of
 from sewapay.standins.happenings import Left
 from sewapay.standins.refusals import Refused, UnknownPayment
 from sewapay.standins.script import Script, UnusableScript
 from sewapay.standins.server import StandIn
-from sewapay.standins.shape import Shape
+from sewapay.standins.shape import Scene, Shape
 from tests.servers import run_in_thread
 
 KEY = {"authorization": "Key 05bf95cc57244045b8df5fad06748dab"}
@@ -679,6 +679,13 @@ class TestAnotherCompany:
 
         assert spoiled == expected
         assert honest == {"invoice": "7", "rupees": "10.50", "word": "BACK"}
+
+    def test_answers_may_name_a_payment_otherwise_than_requests_do(self) -> None:
+        scene = Scene(shape=evolve(TINY, told_as="number"), base_url="", earlier=None, skew=lambda _seconds: None)
+
+        answer = WrongReference(on="state").answer(lambda: json_reply(200, {"invoice": "7", "number": "7"}), scene)
+
+        assert content_of(cast(Reply, answer)) == {"invoice": "7", "number": "somebody-else"}
 
     @pytest.mark.parametrize("kind", [{"fault": "missing", "key": "word"}, {"fault": "change", "values": {"a": 1}},
                                       {"fault": "wrong_reference"}])  # fmt: skip
