@@ -32,6 +32,7 @@ __all__ = [
     "paid",
     "refunding",
     "traces",
+    "undecided",
 ]
 
 PAYER: Final = Payer(name="Canary Bahadur", email="canary@shop.example", phone="9811111111")
@@ -47,7 +48,7 @@ STRANGER: Final = "zzzzzzzzzzzzzzzzzzzzzz"
 """A gateway's reference that no gateway gave to anybody."""
 
 UNDECIDED: Final = frozenset({Reported.INITIATED, Reported.PENDING})
-"""What may be said of a checkout that somebody entered, and that nobody paid yet."""
+"""What may be said of a checkout that somebody entered, and that nobody paid yet, by any company."""
 
 _numbers: Final = count(1)
 
@@ -72,6 +73,14 @@ async def opened(stage: Stage, gateway: PaymentGateway, order: Order) -> Order:
     order = evolve(order, gateway_reference=checkout.gateway_reference, form=form)
     assert stage.enters(order, checkout), "the company's page does not take the checkout"
     return order
+
+
+def undecided(order: Order) -> frozenset[Reported]:
+    """What may be said of this order once somebody entered its checkout, and nobody paid yet.
+
+    A company that gives no reference of its own may say that it holds nothing until the customer confirms.
+    """
+    return UNDECIDED if order.gateway_reference is not None else UNDECIDED | {Reported.ABSENT}
 
 
 def named(order: Order) -> str:

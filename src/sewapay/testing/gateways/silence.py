@@ -8,7 +8,7 @@ from attrs import evolve
 from sewapay.application.errors import GatewayError, NothingSent, OutcomeUnknown
 from sewapay.testing.clauses import OPENS_BY_A_CALL, check
 from sewapay.testing.stage import Call, Stage
-from sewapay.testing.steps import PAYER, STRANGER, UNDECIDED, URLS, an_order, opened
+from sewapay.testing.steps import PAYER, STRANGER, URLS, an_order, opened, undecided
 
 
 @check()
@@ -21,7 +21,7 @@ async def a_lost_answer_is_unknown(stage: Stage) -> None:
         await gateway.look_up(order)
 
     assert not unknown.value.may_ask_again
-    assert (await gateway.look_up(order)).reported in UNDECIDED
+    assert (await gateway.look_up(order)).reported in undecided(order)
 
 
 @check(OPENS_BY_A_CALL)
