@@ -1,4 +1,7 @@
-"""docs/settings.md names every variable that the code reads, with its default, and no other."""
+"""docs/settings.md names every variable that the code reads, with its default, and no other.
+
+A gateway's variables may stand on the gateway's own page instead, `docs/NAME.md`.
+"""
 
 import ast
 import re
@@ -13,7 +16,8 @@ import pytest
 from sewapay.entrypoints.gateways import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "settings.md").read_text("utf-8")
+PAGES = (*(f"{name}.md" for name in REGISTRY), "settings.md")
+PAGE = "\n".join((ROOT / "docs" / page).read_text("utf-8") for page in PAGES if (ROOT / "docs" / page).exists())
 FOR_TESTS = "## Demo and tests"
 ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| (.*?) \| (.*) \|$", re.MULTILINE)
 PREFIXES = ("SEWAPAY", *(name.upper() for name in REGISTRY))
