@@ -46,6 +46,8 @@ class Capabilities:
     - `registered_return`: where browsers return to was registered with it beforehand, and is the same for all payments:
       `/return/{gateway}/`, where the payment is found by the order reference in the return.
     - `panel`: where its own people give money back by hand, in words, with the address if there is one.
+    - `configured` is false while something is missing without which it opens no checkout, such as a key: then customers
+      are not offered it.
     """
 
     label: str
@@ -62,6 +64,7 @@ class Capabilities:
     single_entry: bool = False
     registered_return: bool = False
     panel: str = "its own panel"
+    configured: bool = True
 
 
 @frozen(kw_only=True)

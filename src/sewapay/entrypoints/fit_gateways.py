@@ -41,6 +41,7 @@ KINDS: Final[Mapping[str, tuple[type, ...]]] = MappingProxyType(
         "single_entry": (bool,),
         "registered_return": (bool,),
         "panel": (str,),
+        "configured": (bool,),
     }
 )
 """What each of the capabilities is made of."""

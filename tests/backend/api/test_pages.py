@@ -2,13 +2,14 @@
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import httpx
 import pytest
 from attrs import evolve
 from dependency_injector import providers
 
-from sewapay.adapters.fake.gateway import FakeGateway
+from sewapay.adapters.fake.gateway import FAKE_FORM_CAPABILITIES, FakeGateway
 from sewapay.adapters.web.languages import TEXTS, Language, language_of
 from sewapay.adapters.web.links import Links
 from sewapay.application.ports import Order, Payer, Urls
@@ -47,6 +48,9 @@ class WellFormed(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in ("meta", "link", "input", "img", "path"):
             self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """A drawing's parts end where they begin."""
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -182,7 +186,9 @@ class TestHostedPage:
 
         shown = ["pay-khalti" in page.text for page in (too_little, fitting, too_much)]
         assert shown == [False, True, False]
+        assert state(too_little) == state(too_much) == "not_here"
         assert "cannot be paid online here" in too_little.text
+        parsed(too_little.text)
 
     @pytest.mark.parametrize("fault", ["refuses_connections", "goes_silent", "talks_nonsense", "refuses_key"])
     async def test_a_gateway_that_fails_is_said_with_the_button_again(
@@ -197,6 +203,41 @@ class TestHostedPage:
         assert state(page) == "failed"
         assert 'id="pay-khalti"' in page.text
         parsed(page.text)
+
+    async def test_the_buttons_stand_in_the_order_of_the_settings(self, client: httpx.AsyncClient, shop: Shop) -> None:
+        names = ["zebra", "khalti", "esewa"]
+        shop.takes(*(FakeGateway(name=GatewayName(name)) for name in names))
+
+        page = await client.get(await page_of(client, shop, await shop.given_a_booking()))
+        listed = await client.get("/v1/gateways", headers=shop.as_customer())
+
+        assert re.findall('id="pay-([a-z]+)"', page.text) == names
+        assert [gateway["name"] for gateway in listed.json()["items"]] == names
+
+    async def test_a_gateway_whose_key_is_missing_has_no_button(self, client: httpx.AsyncClient, shop: Shop) -> None:
+        other = FakeGateway(name=GatewayName("esewa"))
+        other.capabilities = evolve(other.capabilities, configured=False)
+        shop.takes(other, shop.gateway)
+
+        page = await client.get(await page_of(client, shop, await shop.given_a_booking()))
+        listed = await client.get("/v1/gateways", headers=shop.as_customer())
+
+        assert re.findall('id="pay-([a-z]+)"', page.text) == ["khalti"]
+        assert {each["name"]: each["configured"] for each in listed.json()["items"]} == {"esewa": False, "khalti": True}
+
+    async def test_without_any_key_nobody_is_asked_to_choose_or_to_try_again(
+        self, client: httpx.AsyncClient, shop: Shop
+    ) -> None:
+        address = await page_of(client, shop, await shop.given_a_booking())
+        shop.gateway.capabilities = evolve(shop.gateway.capabilities, configured=False)
+        shop.gateway.refuses_connections()
+
+        shown = await client.get(address)
+        pressed = await client.post(address, data={"gateway": "khalti"})
+
+        assert [state(shown), state(pressed)] == ["not_here", "not_here"]
+        assert [shown.status_code, pressed.status_code] == [200, 503]
+        assert "<button" not in shown.text + pressed.text
 
     @pytest.mark.parametrize("form", [{}, {"gateway": ""}, {"gateway": "esewa"}, {"gateway": "<b>"}])
     async def test_a_gateway_that_is_not_offered_shows_the_page_again(
@@ -293,6 +334,92 @@ class TestHostedPage:
 
         assert page.status_code == 503
         assert state(page) == "unavailable"
+
+
+class TestAnotherGateway:
+    """On the page that says that a payment came to nothing, the other gateways are offered too."""
+
+    @pytest.fixture
+    def esewa(self, shop: Shop) -> FakeGateway:
+        esewa = FakeGateway(name=GatewayName("esewa"), capabilities=evolve(FAKE_FORM_CAPABILITIES, label="eSewa"))
+        shop.takes(shop.gateway, esewa)
+        return esewa
+
+    async def test_who_canceled_can_try_again_or_pay_elsewhere(
+        self, client: httpx.AsyncClient, shop: Shop, esewa: FakeGateway
+    ) -> None:
+        payment = await shop.given_an_open_payment()
+        shop.gateway.customer_cancels(payment)
+        await client.get(f"/return/{payment.id}/?status=User+canceled")
+
+        page = await client.get(f"/return/{payment.id}/")
+        elsewhere = await client.post(f"/return/{payment.id}/again/", data={"gateway": "esewa"})
+
+        assert state(page) == "canceled"
+        assert 'id="try-again"' in page.text
+        assert re.findall('id="pay-([a-z]+)"', page.text) == ["esewa"]
+        parsed(page.text)
+        payments = await shop.stored_payments(await shop.stored_booking(payment.booking_id))
+        assert state(elsewhere) == "redirecting"
+        assert {each.gateway: each.status for each in payments} == {"khalti": "canceled", "esewa": "open"}
+
+    async def test_who_has_not_paid_at_a_gateway_of_forms_is_offered_the_others(
+        self, client: httpx.AsyncClient, shop: Shop, esewa: FakeGateway
+    ) -> None:
+        booking = await shop.given_a_booking()
+        await client.post(await page_of(client, shop, booking), data={"gateway": "esewa"})
+        [payment] = await shop.stored_payments(booking)
+
+        page = await client.get(f"/return/{payment.id}/")
+
+        assert state(page) == "open"
+        assert re.findall('id="(try-again|pay-[a-z]+|continue)"', page.text) == ["try-again", "pay-khalti"]
+
+    @pytest.mark.parametrize("cannot", [{"configured": False}, {"least": Money(113001)}, {"greatest": Money(112999)}])
+    async def test_only_gateways_that_can_take_the_amount_are_offered(
+        self, client: httpx.AsyncClient, shop: Shop, esewa: FakeGateway, cannot: dict[str, Any]
+    ) -> None:
+        payment = await shop.given_an_open_payment()
+        shop.gateway.customer_cancels(payment)
+        await shop.when_it_is_verified(payment)
+        able, unable = shop.gateway.capabilities, evolve(shop.gateway.capabilities, **cannot)
+
+        shop.gateway.capabilities = unable
+        without_the_same = await client.get(f"/return/{payment.id}/")
+        shop.gateway.capabilities = able
+        esewa.capabilities = evolve(esewa.capabilities, **cannot)
+        without_the_other = await client.get(f"/return/{payment.id}/")
+
+        offered = 'id="(try-again|pay-[a-z]+)"'
+        assert re.findall(offered, without_the_same.text) == ["pay-esewa"]
+        assert re.findall(offered, without_the_other.text) == ["try-again"]
+
+    async def test_an_open_link_of_a_gateway_that_is_not_enabled_any_more_is_not_shown(
+        self, client: httpx.AsyncClient, shop: Shop, esewa: FakeGateway
+    ) -> None:
+        payment = await shop.given_an_open_payment()
+        shop.clock.advance(seconds=61)
+        await shop.container.reconcile_payments()(limit=10)
+        shop.takes(esewa)
+
+        page = await client.get(f"/return/{payment.id}/")
+
+        assert re.findall('id="(try-again|pay-[a-z]+|continue)"', page.text) == ["pay-esewa"]
+
+    @pytest.mark.parametrize(("gateway", "status"), [("nobody", 503), ("<b>", 422), ("esewa", 422)])
+    async def test_a_choice_that_is_none_opens_nothing_and_offers_the_rest(
+        self, client: httpx.AsyncClient, shop: Shop, esewa: FakeGateway, gateway: str, status: int
+    ) -> None:
+        esewa.capabilities = evolve(esewa.capabilities, greatest=Money(1000))
+        payment = await shop.given_an_open_payment()
+        shop.gateway.customer_cancels(payment)
+        await shop.when_it_is_verified(payment)
+
+        answer = await client.post(f"/return/{payment.id}/again/", data={"gateway": gateway})
+
+        assert (answer.status_code, state(answer)) == (status, "failed")
+        assert 'id="try-again"' in answer.text
+        assert len(await shop.stored_payments(await shop.stored_booking(payment.booking_id))) == 1
 
 
 class TestWords:

@@ -375,6 +375,7 @@ async def test_gateways_say_what_they_can_do(client: httpx.AsyncClient, shop: Sh
                 "name": "khalti",
                 "label": "Fake",
                 "environment": "sandbox",
+                "configured": True,
                 "checkout": "redirect",
                 "single_entry": False,
                 "signed_return": False,

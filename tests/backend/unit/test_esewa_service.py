@@ -185,7 +185,6 @@ def test_a_payment_is_asked_about_as_its_form_was_posted_whatever_the_settings_a
     }
 
 
-
 def test_the_question_is_the_documented_one() -> None:
     asked = protocol.status_query(order(), "EPAYTEST")
 
@@ -982,6 +981,9 @@ async def test_without_code_and_key_the_service_starts_and_opens_nothing(caplog:
         bare = build({}, client, is_production=False)
         warnings = [record.getMessage() for record in caplog.records if record.name == "sewapay.esewa"]
 
+        assert gateway(client).capabilities.configured
+        for missing in ("ESEWA_PRODUCT_CODE", "ESEWA_SECRET_KEY"):
+            assert not gateway(client, **{missing: ""}).capabilities.configured
         with pytest.raises(GatewayNotConfigured, match="ESEWA_PRODUCT_CODE"):
             await bare.open_checkout(order(), urls(), Payer())
         with pytest.raises(GatewayNotConfigured, match="ESEWA_SECRET_KEY"):

@@ -944,6 +944,7 @@ async def test_without_a_key_the_service_starts_and_opens_nothing(caplog: pytest
         gateway = build({}, client, is_production=False)
         warnings = [record.getMessage() for record in caplog.records if record.name == "sewapay.khalti"]
 
+        assert not gateway.capabilities.configured
         with pytest.raises(GatewayNotConfigured, match="KHALTI_SECRET_KEY"):
             await gateway.open_checkout(order(), urls(), Payer())
         with pytest.raises(GatewayNotConfigured, match="KHALTI_SECRET_KEY"):

@@ -82,6 +82,7 @@ class EsewaGateway:
             page_origins=protocol.PAGE_ORIGINS if is_esewa else (form_url.origin,),
             single_entry=True,
             panel="eSewa's merchant portal (https://merchant.esewa.com.np)",
+            configured=self.config.product_code is not None and self.config.secret_key is not None,
         )
 
     @property

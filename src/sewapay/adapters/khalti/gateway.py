@@ -93,6 +93,7 @@ class KhaltiGateway:
             longest_life=LONGEST_LIFE,
             page_origins=(*protocol.PAGE_ORIGINS, *([self._stand_in] if self._stand_in else [])),
             panel=f"Khalti's merchant panel (https://{'admin' if is_live else 'test-admin'}.khalti.com)",
+            configured=self.config.secret_key is not None,
         )
 
     @property

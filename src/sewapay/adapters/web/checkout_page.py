@@ -12,6 +12,7 @@ from litestar.params import FromPath
 from sewapay.adapters.web.body import ApiRequest, pairs_of, text_of_header
 from sewapay.adapters.web.failures import note_gateway_failure
 from sewapay.adapters.web.languages import Language, language_of
+from sewapay.adapters.web.offers import offers_for
 from sewapay.adapters.web.parameters import booking_id_of
 from sewapay.adapters.web.use_cases import HostedPage
 from sewapay.application.access import Principal, Role
@@ -23,9 +24,8 @@ from sewapay.application.errors import (
     StillBeingChecked,
 )
 from sewapay.application.open_checkout import CheckoutRequest
-from sewapay.application.ports import PaymentGateway
 from sewapay.application.queries import BookingAndPayments
-from sewapay.domain.booking import Booking, BookingStatus
+from sewapay.domain.booking import BookingStatus
 from sewapay.domain.errors import BookingAlreadyPaid, BookingIsCanceled, InvalidIdentifier
 from sewapay.domain.identifiers import BookingId, GatewayName
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
@@ -39,12 +39,15 @@ _ENDED: Final = {
     BookingStatus.REFUNDED: "booking_refunded",
 }
 
+# What asks for a press, where nothing is there to be pressed.
+_WITHOUT_A_BUTTON: Final = {"ready": "not_here", "gateway_away": "not_here"}
+
 
 @get("/pay/{booking_id:str}", include_in_schema=False)
 async def show_checkout(
     request: ApiRequest, booking_id: FromPath[str], hosted_page: NamedDependency[HostedPage]
 ) -> Response[str]:
-    """What is owed, and a button for each gateway that takes this amount; or how the booking stands."""
+    """What is owed, and a button for each gateway that can take this amount; or how the booking stands."""
     found = await _opened_page(request, hosted_page, booking_id)
     return _shown(request, hosted_page, found, "ready")
 
@@ -99,30 +102,17 @@ def _shown(
             refresh = None if state == "review" else RENEWED_AFTER
             reference = payment.order_reference
             return page.pages.state(state, language, status=status, refresh=refresh, reference=reference)
+    gateways = offers_for(booking, page.gateways)
     return page.pages.show(
         "checkout.html",
         language,
         status=status,
-        state=state,
+        state=state if gateways else _WITHOUT_A_BUTTON.get(state, state),
         title=booking.title,
         amount=booking.amount.display,
         action=page.links.checkout_path(booking.id),
-        gateways=_buttons(booking, page),
+        gateways=gateways,
     )
-
-
-def _buttons(booking: Booking, page: HostedPage) -> list[dict[str, str]]:
-    """The gateways that take this amount, in the order of their names."""
-    return [
-        {"name": name, "label": gateway.capabilities.label}
-        for name, gateway in sorted(page.gateways.items())
-        if _takes(gateway, booking)
-    ]
-
-
-def _takes(gateway: PaymentGateway, booking: Booking) -> bool:
-    can = gateway.capabilities
-    return can.least <= booking.amount and (can.greatest is None or booking.amount <= can.greatest)
 
 
 def _may_have_gone_through(payment: Payment) -> bool:

@@ -111,9 +111,10 @@ class Pages:
         """A page that says one thing: where a payment stands, or what was wrong.
 
         `refresh` (seconds) has the browser ask again by itself. `offers` are what the person can do next:
-        `continue_with` (a `NextStep`), `try_again` (where a form posts to), `shop` and `reload` (addresses).
+        `continue_with` (a `NextStep`); `try_again` and `others` (gateways), whose forms post to `pay_at`; `shop` and
+        `reload` (addresses).
         """
-        actions = {"continue_with": None, "try_again": None, "shop": None, "reload": None, **offers}
+        actions = {"continue_with": None, "pay_at": None, "shop": None, "reload": None, **offers}
         headers = {} if refresh is None else {"Refresh": str(refresh)}
         return self.show(
             "state.html", language, status=status, headers=headers, state=state, reference=reference, **actions

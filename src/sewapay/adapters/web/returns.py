@@ -21,12 +21,19 @@ from sewapay.adapters.web.body import ApiRequest, pairs_of, text_of_header
 from sewapay.adapters.web.errors import BodyTooLarge
 from sewapay.adapters.web.failures import note_gateway_failure
 from sewapay.adapters.web.languages import Language, language_of
+from sewapay.adapters.web.offers import offers_for
 from sewapay.adapters.web.pages import origin_of, see_other
 from sewapay.adapters.web.parameters import payment_id_of
 from sewapay.adapters.web.sewabazaar import IN_KHALTIS_WORDS, told_in_khaltis_words
 from sewapay.adapters.web.use_cases import Returns
 from sewapay.application.access import Principal, Role
-from sewapay.application.errors import CheckoutInProgress, GatewayError, PaymentNotFound, StillBeingChecked
+from sewapay.application.errors import (
+    AmountNotTaken,
+    CheckoutInProgress,
+    GatewayError,
+    PaymentNotFound,
+    StillBeingChecked,
+)
 from sewapay.application.open_checkout import CheckoutRequest
 from sewapay.application.ports import Authenticity, PaymentGateway, ReturnMessage
 from sewapay.application.queries import PaymentAndBooking
@@ -34,7 +41,7 @@ from sewapay.application.recording import Verified
 from sewapay.application.verify_payment import OurReference, Verification
 from sewapay.domain.booking import Booking, BookingStatus
 from sewapay.domain.errors import BookingAlreadyPaid, BookingIsCanceled, InvalidIdentifier
-from sewapay.domain.identifiers import OrderReference, PaymentId
+from sewapay.domain.identifiers import GatewayName, OrderReference, PaymentId
 from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle, ReturnTo
 
 __all__ = ["come_back", "come_back_unfinished", "try_again"]
@@ -94,15 +101,17 @@ async def come_back_unfinished(
 
 @post("/return/{payment_id:str}/again", status_code=200, include_in_schema=False)
 async def try_again(request: ApiRequest, payment_id: FromPath[str], returns: NamedDependency[Returns]) -> Response[str]:
-    """Open a new checkout for the same booking, from the page that said that the last one came to nothing."""
+    """Open a new checkout for the same booking, from the page that said that the last one came to nothing.
+
+    Through the same gateway, or through the one that the form names.
+    """
     found = await returns.read_payment(payment_id_of(payment_id), None)
     payment = found.payment
     holder = Principal(role=Role.LINK, id=str(payment.booking_id))
     language = _language(request)
     try:
-        opened = await returns.open_checkout(
-            CheckoutRequest(by=holder, booking_id=payment.booking_id, gateway=payment.gateway)
-        )
+        chosen = GatewayName(dict(pairs_of(await request.body())).get("gateway", payment.gateway))
+        opened = await returns.open_checkout(CheckoutRequest(by=holder, booking_id=payment.booking_id, gateway=chosen))
     except BookingAlreadyPaid:
         is_refunded = found.booking.status is BookingStatus.REFUNDED
         return returns.pages.state("booking_refunded" if is_refunded else "paid", language, status=409)
@@ -110,9 +119,11 @@ async def try_again(request: ApiRequest, payment_id: FromPath[str], returns: Nam
         return returns.pages.state("booking_canceled", language, status=409)
     except (StillBeingChecked, CheckoutInProgress):
         return returns.pages.state("checking", language, status=409, reload=f"/return/{payment.id}/")
+    except (AmountNotTaken, InvalidIdentifier):
+        return returns.pages.state("amount_not_taken", language, status=422, **_ways_to_pay(returns, found))
     except GatewayError as error:
         note_gateway_failure(request, error)
-        return returns.pages.state("gateway_away", language, status=503, try_again=_again(payment))
+        return returns.pages.state("gateway_away", language, status=503, **_ways_to_pay(returns, found))
     if opened.payment.next_step is None:
         return returns.pages.state("checking", language, reload=f"/return/{opened.payment.id}/")
     return returns.pages.next_step(opened.payment.next_step, language)
@@ -212,14 +223,13 @@ def _shown(returns: Returns, found: _Found, language: Language) -> Response[str]
     if ended := _nothing_left_to_pay(payment, found.booking):
         return pages.state(ended, language, reference=reference, shop=shop)
     if payment.status in _TO_TRY_AGAIN:
-        return pages.state(payment.status, language, reference=reference, try_again=_again(payment), shop=shop)
+        ways = _ways_to_pay(returns, found)
+        return pages.state(payment.status, language, reference=reference, shop=shop, **ways)
     if payment.has_live_link(returns.clock.now()):
         renewed, gateway = RENEWED_AFTER["open"], returns.gateways.get(payment.gateway)
-        is_used_up = gateway is not None and gateway.capabilities.single_entry
-        link, again = (None, _again(payment)) if is_used_up else (payment.next_step, None)
-        return pages.state(
-            "open", language, refresh=renewed, reference=reference, continue_with=link, try_again=again, shop=shop
-        )
+        is_used_up = gateway is None or gateway.capabilities.single_entry
+        ways = _ways_to_pay(returns, found) if is_used_up else {"continue_with": payment.next_step}
+        return pages.state("open", language, refresh=renewed, reference=reference, shop=shop, **ways)
     if payment.holds_surplus:
         return pages.state("surplus", language, reference=reference, shop=shop)
     state = {
@@ -238,8 +248,11 @@ def _nothing_left_to_pay(payment: Payment, booking: Booking) -> str | None:
     return _ENDED.get(booking.status) if booking.settled_by != payment.id else None
 
 
-def _again(payment: Payment) -> str:
-    return f"/return/{payment.id}/again/"
+def _ways_to_pay(returns: Returns, found: _Found) -> dict[str, Any]:
+    """Once more through the same gateway, or through another one; each only if it can take the amount."""
+    payment, offers = found.payment, offers_for(found.booking, returns.gateways)
+    others = [offer for offer in offers if offer.name != payment.gateway]
+    return {"pay_at": f"/return/{payment.id}/again/", "try_again": len(others) < len(offers), "others": others}
 
 
 def _language(request: ApiRequest) -> Language:

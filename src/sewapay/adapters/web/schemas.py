@@ -350,11 +350,12 @@ class Timeline(Struct, frozen=True):
 
 
 class GatewayAnswer(Struct, frozen=True):
-    """A gateway that bookings can be paid through here. Amounts are paisa; `single_entry`: its page opens once."""
+    """A gateway that is enabled here, in paisa. `configured`: it has its key; `single_entry`: its page opens once."""
 
     name: str
     label: str
     environment: Environment
+    configured: bool
     checkout: CheckoutKind
     single_entry: bool
     signed_return: bool
@@ -371,6 +372,7 @@ class GatewayAnswer(Struct, frozen=True):
             name=gateway.name,
             label=can.label,
             environment=gateway.environment,
+            configured=can.configured,
             checkout=can.checkout,
             single_entry=can.single_entry,
             signed_return=can.signed_return,
@@ -388,8 +390,8 @@ class GatewayList(Struct, frozen=True):
 
     @classmethod
     def of(cls, gateways: Iterable[PaymentGateway]) -> Self:
-        """In the order of their names."""
-        return cls([GatewayAnswer.of(gateway) for gateway in sorted(gateways, key=lambda one: one.name)])
+        """In the order in which they are offered to customers, which is the settings'."""
+        return cls([GatewayAnswer.of(gateway) for gateway in gateways])
 
 
 class Health(Struct, frozen=True):
