@@ -22,7 +22,8 @@ help:
 	@echo "  one at a time: make lint | types | contracts | tests | coverage | planted | soak | bench | serve | lock | clean"
 
 demo: $(STAMP)
-	@$(VENV)/bin/sewapay demo $(if $(filter-out 0 no false,$(DEMO_ONCE)),--once)
+	@$(VENV)/bin/sewapay demo $(if $(filter-out 0 no false,$(DEMO_ONCE)),--once) \
+		$(if $(DEMO_GATEWAY),--gateway "$(DEMO_GATEWAY)")
 
 serve: $(STAMP)
 	@$(VENV)/bin/sewapay serve

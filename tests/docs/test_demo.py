@@ -2,23 +2,32 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from html import unescape
 from pathlib import Path
 from socket import create_server
 from threading import Timer
 from typing import Final
 
 import httpx
+import pytest
 from attrs import frozen
+
+from sewapay.entrypoints.gateways import REGISTRY
+from sewapay.entrypoints.registered import Registered
+from sewapay.entrypoints.stand_ins import stand_in_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = (sys.executable, "-c", "from sewapay.entrypoints.cli import main; main()", "demo")
-DEFAULT_PORTS: Final = (8000, 8901)
 PATIENCE_SECONDS: Final = 60
+WITH_A_STAND_IN: Final = ("khalti", "esewa")
+DEFAULT_PORTS: Final = (8000, 8901, 8902)
+OURS: Final = ("SEWAPAY_", "KHALTI_", "ESEWA_", "CONNECTIPS_", "DEMO_")
 
 
 @frozen
@@ -46,7 +55,7 @@ class Demo:
 @contextmanager
 def demo(folder: Path, *arguments: str) -> Iterator[Demo]:
     """Start it in an empty folder, where no `.env` file is. It is killed when it takes too long."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("SEWAPAY_", "KHALTI_"))}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     process = subprocess.Popen(
         [*PROGRAM, *arguments],
         cwd=folder,
@@ -66,26 +75,89 @@ def demo(folder: Path, *arguments: str) -> Iterator[Demo]:
         deadline.cancel()
 
 
-def pay_by_hand(checkout_url: str) -> str:
-    """Walk the pages' own forms as a browser without script would; the page that comes last."""
-    with httpx.Client(follow_redirects=True, trust_env=False, timeout=20) as browser:
-        checkout = browser.get(checkout_url).raise_for_status()
-        [action] = re.findall(r'<form method="post" action="([^"]+)"', checkout.text)
-        sign_in = browser.post(str(checkout.url.join(action)), data={"gateway": "khalti"}).raise_for_status()
-        pidx = sign_in.url.params["pidx"]
-        steps = str(sign_in.url.join(f"/pay/{pidx}/"))
-        confirm = browser.post(f"{steps}continue", data={"mobile": "9800000001", "mpin": "1111"}).raise_for_status()
-        [ticket] = re.findall(r'name="ticket" value="([^"]+)"', confirm.text)
-        paid = {"mobile": "9800000001", "ticket": ticket, "otp": "987654"}
-        return browser.post(f"{steps}pay", data=paid).raise_for_status().text
+@frozen
+class Browser:
+    """A browser without script: it follows the pages' own forms."""
+
+    client: httpx.Client
+
+    def submit(self, page: httpx.Response, button: str, **typed: str) -> httpx.Response:
+        """Press the button in the form that has it, with what a person typed and what the page keeps in the form."""
+        forms = re.findall(r"<form.*?</form>", page.text, re.DOTALL)
+        [form] = [form for form in forms if button in form]
+        [pressed] = [tag for tag in re.findall(r"<button[^>]*>[^<]*", form) if button in tag]
+        action = re.findall(r' formaction="([^"]+)"', pressed) or re.findall(r'<form[^>]* action="([^"]+)"', form)
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form))
+        kept = {name: unescape(value) for name, value in hidden.items()}
+        where = str(page.url.join(unescape(action[0])))
+        return self.client.post(where, data={**kept, **typed}).raise_for_status()
 
 
-def test_demo_once_walks_a_payment_until_the_booking_is_confirmed(tmp_path: Path) -> None:
-    with demo(tmp_path, "--once") as started:
+def pay_by_hand(checkout_url: str, gateway: str) -> str:
+    """Walk the pages' own forms as a person does who has no script; the page that comes last."""
+    with httpx.Client(follow_redirects=True, trust_env=False, timeout=20) as client:
+        browser = Browser(client)
+        page = browser.submit(client.get(checkout_url).raise_for_status(), f'id="pay-{gateway}"')
+        if gateway == "khalti":
+            page = browser.submit(page, 'id="continue"', mobile="9800000001", mpin="1111")
+            return browser.submit(page, 'id="pay"', otp="987654").text
+        page = browser.submit(page, "<button")
+        page = browser.submit(page, 'id="login"', esewa_id="9806800001", password="Nepal@123")
+        return browser.submit(page, 'id="pay"', otp="123456").text
+
+
+def test_each_gateway_of_ours_with_a_stand_in_is_in_the_demo() -> None:
+    found = {name for name, module in REGISTRY.items() if stand_in_of(Registered.ours(name, module)) is not None}
+
+    assert found == set(WITH_A_STAND_IN)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "second_step"),
+    [
+        ((), r"2\. The customer pressed Pay: Khalti gave pidx [A-Za-z0-9]{22} and a link that lives 30 minutes\."),
+        (
+            ("--gateway", "esewa"),
+            r"2\. .*: the browser posted a form of 11 fields to eSewa's page, as [A-Z0-9]{20}\.",
+        ),
+    ],
+)
+def test_demo_once_walks_a_payment_until_the_booking_is_confirmed(
+    tmp_path: Path, arguments: tuple[str, ...], second_step: str
+) -> None:
+    with demo(tmp_path, "--once", *arguments) as started:
         code, said = started.ends()
 
-    assert (code, said[-1]) == (0, "6. Booking 123 is confirmed: Rs 1,130.00 came, once.")
+    steps = [line for line in said if re.match(r"\d\. ", line)]
+    assert (code, said[-1]) == (0, "6. Booking 123 is confirmed: Rs 1,130.00 came, once."), said
+    assert [step[:2] for step in steps] == ["1.", "2.", "3.", "4.", "5.", "6."]
+    assert re.fullmatch(second_step, steps[1]), steps[1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gateway_that_the_demo_does_not_have_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with demo(tmp_path, "--once", "--gateway", "fake") as started:
+        assert started.ends() == (2, ["sewapay: the demo has no gateway 'fake': choose from khalti, esewa"])
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        (("DEMO_ONCE=1", "DEMO_GATEWAY=esewa"), ["demo", "--once", "--gateway", '"esewa"']),
+        (("DEMO_ONCE=1",), ["demo", "--once"]),
+        (("DEMO_ONCE=0",), ["demo"]),
+    ],
+)
+def test_make_hands_on_what_the_demo_is_told(variables: tuple[str, ...], wanted: list[str]) -> None:
+    command = ["make", "--dry-run", "--no-print-directory", "--old-file=.venv/.installed", "demo", *variables]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith((*OURS, "MAKE"))}
+
+    printed = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
+
+    program, *arguments = printed.replace("\\\n", " ").split()
+    assert program.endswith("/sewapay")
+    assert arguments == wanted
 
 
 def test_a_second_demo_beside_the_first_does_not_get_in_its_way(tmp_path: Path) -> None:
@@ -111,11 +183,14 @@ def test_a_demo_finds_other_ports_when_its_own_are_taken(tmp_path: Path) -> None
     assert not any(f":{port} " in line for port in DEFAULT_PORTS for line in said)
 
 
-def test_a_person_pays_at_the_demos_pages_and_it_says_that_the_booking_is_confirmed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gateway", WITH_A_STAND_IN)
+def test_a_person_pays_at_the_demos_pages_and_it_says_that_the_booking_is_confirmed(
+    tmp_path: Path, gateway: str
+) -> None:
     with demo(tmp_path) as started:
         checkout_url = started.says(r"^ +(http://127\.0\.0\.1:\d+/pay/123\?key=\S+)$")[1]
 
-        last_page = pay_by_hand(checkout_url)
+        last_page = pay_by_hand(checkout_url, gateway)
 
         assert 'data-state="paid"' in last_page
         assert started.says("Booking 123 is confirmed")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 import click
@@ -18,13 +19,13 @@ from sewapay.application.reconcile_payments import Reconciled
 from sewapay.domain.errors import InvalidIdentifier, SewapayError
 from sewapay.domain.identifiers import CustomerId, PaymentId
 from sewapay.entrypoints.container import Container, build_container
+from sewapay.entrypoints.gateway_folder import FolderNotWritten, NameRefused, write_gateway
 from sewapay.entrypoints.gateways import try_all
 from sewapay.entrypoints.logs import require_writable
 from sewapay.entrypoints.settings import environment
 
 T = TypeVar("T")
 
-DEFAULT_SIMULATOR_PORT: Final = 8901
 _UVICORN_DID_NOT_START: Final = 3
 
 
@@ -177,31 +178,37 @@ def migrate() -> None:
     click.echo("The database is up to date.")
 
 
-@main.group(epilog=_example("sewapay simulate khalti --port 8901"))
+class _StandIns(click.Group):
+    """A command for each gateway that brings a stand-in, found by convention."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from sewapay.entrypoints.simulate import names
+
+        return names()
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from sewapay.entrypoints.simulate import command_of
+
+        return command_of(cmd_name)
+
+
+@main.group(cls=_StandIns, epilog=_example("sewapay simulate khalti --port 8901"))
 def simulate() -> None:
     """Run a gateway's stand-in, where no money moves."""
 
 
-@simulate.command(epilog=_example("KHALTI_BASE_URL=http://127.0.0.1:8901/api/v2 sewapay serve"))
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=DEFAULT_SIMULATOR_PORT, show_default=True, type=click.IntRange(0, 65535))
-@click.option("--secret-key", default=None, help="Accept this key only; without it, any key.")
-def khalti(host: str, port: int, secret_key: str | None) -> None:
-    """Khalti's stand-in: its API, and a payment page for a person (MPIN 1111, OTP 987654)."""
-    from sewapay.adapters.khalti.simulator import run
-    from sewapay.entrypoints.serve import require_free
-
-    require_free(host, port)
-    run(host=host, port=port, secret_key=secret_key)
-
-
-@main.command(epilog=_example("sewapay demo --once"))
+@main.command(epilog=_example("sewapay demo --once --gateway esewa"))
 @click.option("--once", is_flag=True, help="Walk one payment over HTTP and stop.")
-def demo(once: bool) -> None:
+@click.option("--gateway", default="khalti", show_default=True, help="Which gateway that payment goes through.")
+def demo(once: bool, gateway: str) -> None:
     """Start everything on this machine and pay for a sample booking."""
-    from sewapay.entrypoints.demo import run_demo
+    from sewapay.entrypoints.demo import NotInTheDemo, run_demo
 
-    sys.exit(run_demo(once=once))
+    try:
+        sys.exit(run_demo(once=once, gateway=gateway))
+    except NotInTheDemo as error:
+        click.echo(f"sewapay: {error}", err=True)
+        sys.exit(2)
 
 
 @main.group(epilog=_example("sewapay keys create --label shop --scope bookings --scope payments"))
@@ -284,6 +291,23 @@ def _described(gateway: PaymentGateway) -> str:
     refunds = "no refunds" if can.refunds is RefundKind.NONE else f"refunds: {can.refunds}"
     most = f" to {can.greatest}" if can.greatest else ""
     return f"{gateway.name:12} {can.label:12} {gateway.environment:11} {can.checkout:10} {can.least}{most}  {refunds}"
+
+
+@main.command("new-gateway", epilog=_example("sewapay new-gateway tinypay --path ~/tinypay"))
+@click.argument("name")
+@click.option("--path", "folder", default=None, type=click.Path(path_type=Path), help="Where to (default: ./NAME).")
+def new_gateway(name: str, folder: Path | None) -> None:
+    """Write the folder of a new gateway, a distribution of its own that says what is still to be written."""
+    try:
+        written = write_gateway(name, folder or Path(name))
+    except NameRefused as error:
+        raise click.BadParameter(str(error), param_hint="NAME") from None
+    except FolderNotWritten as error:
+        click.echo(f"sewapay: {error}", err=True)
+        sys.exit(1)
+    for path in written:
+        click.echo(path)
+    click.echo("Its README.md says what to write, in which order; its tests are red until then.")
 
 
 @main.command("check-settings", epilog=_example("SEWAPAY_ENV=production sewapay check-settings"))

@@ -1,4 +1,4 @@
-"""`sewapay demo`: Khalti's stand-in, the service and a sample booking on this machine, and nothing real behind them."""
+"""`sewapay demo`: our gateways' stand-ins, the service and a sample booking on this machine, and nothing real."""
 
 import asyncio
 import contextlib
@@ -7,74 +7,127 @@ import secrets
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-import click
 import httpx
 import uvicorn
+from attrs import frozen
 
-from sewapay.adapters.khalti.simulator import create_app as create_stand_in
 from sewapay.adapters.sql.migrations import migrate
 from sewapay.adapters.web.auth import issue_token
 from sewapay.application.access import Scope
-from sewapay.domain.money import Money
+from sewapay.domain.identifiers import CustomerId, GatewayName
 from sewapay.entrypoints.asgi import create_app
-from sewapay.entrypoints.cli import DEFAULT_SIMULATOR_PORT
 from sewapay.entrypoints.container import Container, build_container
+from sewapay.entrypoints.demo_walk import CUSTOMER, Walk, checked, register, say
+from sewapay.entrypoints.gateways import registered
 from sewapay.entrypoints.logs import configure_logs
+from sewapay.entrypoints.stand_ins import stand_in_of
+from sewapay.standins.description import Description, Options
 
-__all__ = ["run_demo"]
+__all__ = ["NotInTheDemo", "run_demo"]
 
 DEFAULT_PORT: Final = 8000
 HOST: Final = "127.0.0.1"
-CUSTOMER: Final = "42"
-BOOKING: Final = {
-    "id": 123,
-    "customer": {"id": CUSTOMER, "name": "Sita Sharma", "email": "sita@example.com", "phone": "9800000001"},
-    "title": "Deep cleaning, two rooms",
-    "amount": 113000,
-}
 
 
-def run_demo(*, once: bool) -> int:
-    """Run the demo; the exit code. With `once`, walk one payment over HTTP and stop."""
-    return asyncio.run(_demo(once=once))
+class NotInTheDemo(Exception):
+    """The demo has no such gateway; the text names those that it has."""
 
 
-def say(text: str) -> None:
-    """Tell the person at the terminal."""
-    click.echo(text)
+@frozen(kw_only=True)
+class _StandIn:
+    """One gateway's stand-in, and the socket that it answers at."""
+
+    gateway: GatewayName
+    described: Description
+    listening: socket.socket
+
+    @property
+    def address(self) -> str:
+        return _address(self.listening)
 
 
-async def _demo(*, once: bool) -> int:
-    with (
-        tempfile.TemporaryDirectory(prefix="sewapay-demo-") as folder,
-        _socket(DEFAULT_SIMULATOR_PORT) as khalti,
-        _socket(DEFAULT_PORT) as ours,
-    ):
-        khalti_url, our_url = _address(khalti), _address(ours)
-        environ = {
-            "SEWAPAY_ENV": "development",
-            "SEWAPAY_DATABASE_URL": f"sqlite:///{Path(folder) / 'demo.db'}",
-            "SEWAPAY_PUBLIC_URL": our_url,
-            "SEWAPAY_JWT_SECRET": secrets.token_urlsafe(32),
-            "SEWAPAY_LOG_FILE": str(Path(folder) / "sewapay.log"),
-            "KHALTI_SECRET_KEY": secrets.token_hex(16),
-            "KHALTI_BASE_URL": f"{khalti_url}/api/v2",
+def run_demo(*, once: bool, gateway: str) -> int:
+    """Run the demo; the exit code. With `once`, walk one payment through this gateway over HTTP and stop.
+
+    Raises `NotInTheDemo`.
+    """
+    described = _described()
+    if gateway not in described:
+        raise NotInTheDemo(f"the demo has no gateway {gateway!r}: choose from {', '.join(described)}")
+    return asyncio.run(_demo(described, GatewayName(gateway), once=once))
+
+
+def _described() -> Mapping[str, Description]:
+    """The stand-ins of the gateways that come with sewapay; what other people wrote is run when it is asked for."""
+    found = {one.name: stand_in_of(one) for one in registered() if one.is_ours}
+    return {name: described for name, described in found.items() if described is not None}
+
+
+async def _demo(described: Mapping[str, Description], gateway: GatewayName, *, once: bool) -> int:
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="sewapay-demo-")))
+        stand_ins = {
+            GatewayName(name): _StandIn(
+                gateway=GatewayName(name), described=one, listening=opened.enter_context(_socket(one.port))
+            )
+            for name, one in described.items()
         }
+        ours = opened.enter_context(_socket(DEFAULT_PORT))
+        environ = _environ(folder, _address(ours), tuple(stand_ins.values()))
         container = build_container(environ)
         configure_logs(container.settings().log_file, level=logging.INFO)
         migrate(environ["SEWAPAY_DATABASE_URL"])
-        async with _serving(create_stand_in(), khalti), _serving(create_app(container, with_worker=True), ours):
-            say(f"Khalti's stand-in   {khalti_url}   (no real money)")
-            say(f"sewapay             {our_url}   (SQLite, in a temporary folder)")
+        labels = {name: one.capabilities.label for name, one in container.gateways().items()}
+        async with AsyncExitStack() as running:
+            for name, one in stand_ins.items():
+                app = one.described.create_app(Options(public_url=_address(ours)))
+                await running.enter_async_context(_serving(app, one.listening))
+                _say_where(f"{labels[name]}'s stand-in", one.address, "no real money")
+            await running.enter_async_context(_serving(create_app(container, with_worker=True), ours))
+            _say_where("sewapay", _address(ours), "SQLite, in a temporary folder")
             say("")
-            api = await _merchant(container, our_url)
-            async with api:
-                return await (_walk(container, api, khalti_url) if once else _wait_for_a_person(api))
+            api = await running.enter_async_context(await _merchant(container, _address(ours)))
+            if not once:
+                return await _wait_for_a_person(api, tuple(stand_ins.values()))
+            walk = Walk(
+                gateway=gateway,
+                label=labels[gateway],
+                stand_in=stand_ins[gateway].address,
+                reference=stand_ins[gateway].described.reference,
+                api=api,
+                customer=_customer(container),
+            )
+            return await walk()
+
+
+def _say_where(what: str, address: str, aside: str) -> None:
+    say(f"{what:22} {address}   ({aside})")
+
+
+def _environ(folder: Path, our_url: str, stand_ins: Sequence[_StandIn]) -> Mapping[str, str]:
+    """The service's variables: its own, and those with which it uses each stand-in."""
+    environ = {
+        "SEWAPAY_ENV": "development",
+        "SEWAPAY_DATABASE_URL": f"sqlite:///{folder / 'demo.db'}",
+        "SEWAPAY_PUBLIC_URL": our_url,
+        "SEWAPAY_JWT_SECRET": secrets.token_urlsafe(32),
+        "SEWAPAY_LOG_FILE": str(folder / "sewapay.log"),
+        "SEWAPAY_GATEWAYS": ",".join(one.gateway for one in stand_ins),
+    }
+    for one in stand_ins:
+        environ.update(one.described.environ(one.address))
+    return environ
+
+
+def _customer(container: Container) -> Mapping[str, str]:
+    """A signed-in customer, as far as the API sees one."""
+    token = issue_token(container.settings().jwt_secret, subject=CustomerId(CUSTOMER))
+    return {"Authorization": f"Bearer {token}"}
 
 
 async def _merchant(container: Container, our_url: str) -> httpx.AsyncClient:
@@ -85,85 +138,31 @@ async def _merchant(container: Container, our_url: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=our_url, headers=headers, trust_env=False, timeout=20)
 
 
-async def _register(api: httpx.AsyncClient) -> dict[str, Any]:
-    booking = _checked(await api.post("/v1/bookings", json=BOOKING), 201)
-    say(f"1. The shop registered booking {booking['id']}: {booking['title']}, {booking['amount_display']}.")
-    return booking
-
-
-async def _wait_for_a_person(api: httpx.AsyncClient) -> int:
+async def _wait_for_a_person(api: httpx.AsyncClient, stand_ins: Sequence[_StandIn]) -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopped.set)
-    booking = await _register(api)
+    booking = await register(api)
     say("")
-    say("Open this page, pay with Khalti, and come back:")
+    say("Open this page, choose how to pay, and come back:")
     say("")
     say(f"    {booking['checkout_url']}")
     say("")
-    say("At the stand-in: wallet 9800000001, MPIN 1111, OTP 987654. Or pay, close the tab, and wait for a minute: the")
-    say("booking is confirmed all the same. Stop the demo with Ctrl-C.")
+    for one in stand_ins:
+        say(f"{one.described.label}.")
+    say("Or pay, close the tab, and wait for a minute: the booking is confirmed all the same.")
+    say("Stop the demo with Ctrl-C.")
     was = booking["status"]
     while not stopped.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopped.wait(), timeout=1)
-        now = _checked(await api.get(f"/v1/bookings/{booking['id']}"), 200)["status"]
+        now = checked(await api.get(f"/v1/bookings/{booking['id']}"), 200)["status"]
         if now != was:
             say(f"Booking {booking['id']} is {now}.")
             was = now
     say("Stopped; nothing is kept.")
     return 0
-
-
-async def _walk(container: Container, api: httpx.AsyncClient, khalti_url: str) -> int:
-    """One whole payment, as a shop's front end, a customer at Khalti and a browser would make it."""
-    booking = await _register(api)
-    token = issue_token(container.settings().jwt_secret, subject=CUSTOMER)
-    customer = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=str(api.base_url), trust_env=False, timeout=20) as browser:
-        opened = _checked(
-            await browser.post(
-                "/api/bookings/payments/initiate_khalti_payment/",
-                headers=customer,
-                json={
-                    "booking_id": booking["id"],
-                    "return_url": "http://localhost:3000/payment/callback",
-                    "website_url": "http://localhost:3000",
-                },
-            ),
-            200,
-        )["data"]
-        lives = f"{opened['expires_in'] // 60} minutes"
-        say(f"2. The customer pressed Pay: Khalti gave pidx {opened['pidx']} and a link that lives {lives}.")
-        paid = _checked(await browser.post(f"{khalti_url}/_sim/pay", json={"pidx": opened["pidx"]}), 200)
-        say(f"3. The customer paid at Khalti's page: {paid['status']}.")
-        back = await browser.get(paid["return_url"])
-        if back.status_code != 303:
-            raise RuntimeError(f"the return answered {back.status_code}")
-        onward = urlsplit(back.headers["location"]).netloc
-        say(f"4. The browser came back; sewapay asked Khalti and sent it on to {onward}.")
-        verified = _checked(
-            await browser.post(
-                "/api/bookings/payments/process_khalti_callback/",
-                headers=customer,
-                json={"pidx": opened["pidx"], "transaction_id": None, "booking_id": booking["id"]},
-            ),
-            200,
-        )
-        if not verified["success"]:
-            raise RuntimeError(verified["error"])
-        say(f"5. Verified: {verified['message']}; Khalti's transaction is {verified['khalti_transaction_id']}.")
-    now = _checked(await api.get(f"/v1/bookings/{booking['id']}"), 200)
-    say(f"6. Booking {now['id']} is {now['status']}: {Money(now['amount'])} came, once.")
-    return 0 if now["status"] == "confirmed" else 1
-
-
-def _checked(answer: httpx.Response, wanted: int) -> dict[str, Any]:
-    if answer.status_code != wanted:
-        raise RuntimeError(f"{answer.request.url.path} answered {answer.status_code}: {answer.text[:300]}")
-    body: dict[str, Any] = answer.json()
-    return body
 
 
 def _socket(port: int) -> socket.socket:
