@@ -290,7 +290,9 @@ def _described(gateway: PaymentGateway) -> str:
     can = gateway.capabilities
     refunds = "no refunds" if can.refunds is RefundKind.NONE else f"refunds: {can.refunds}"
     most = f" to {can.greatest}" if can.greatest else ""
-    return f"{gateway.name:12} {can.label:12} {gateway.environment:11} {can.checkout:10} {can.least}{most}  {refunds}"
+    opens = "" if can.configured else "  opens no checkout yet: its settings lack something"
+    amounts = f"{can.least}{most}"
+    return f"{gateway.name:12} {can.label:12} {gateway.environment:11} {can.checkout:10} {amounts}  {refunds}{opens}"
 
 
 @main.command("new-gateway", epilog=_example("sewapay new-gateway tinypay --path ~/tinypay"))

@@ -100,6 +100,13 @@ def test_text_that_cannot_be_shown_is_a_mistake_in_the_command(run: Run, command
     assert "Traceback" not in done.stderr
 
 
+def test_a_gateway_whose_key_is_missing_is_listed_as_one_that_opens_nothing(run: Run) -> None:
+    with_key, without = run("gateways"), run("gateways", KHALTI_SECRET_KEY="")
+
+    assert with_key.stdout.endswith("refunds: partial\n")
+    assert without.stdout.endswith("refunds: partial  opens no checkout yet: its settings lack something\n")
+
+
 def test_a_token_is_for_somebody(run: Run) -> None:
     assert_refused(run("token", "--customer", " "), "customer")
 
