@@ -58,10 +58,10 @@ class SignedReturns(Protocol):
         """These values under a signature that is made with this key, over what they themselves say is signed."""
         ...
 
-    def of_our_own(self, checkout: Checkout, values: Mapping[str, str]) -> Mapping[str, str]:
+    def of_our_own(self, checkout: Checkout, values: Mapping[str, str]) -> Mapping[str, str] | None:
         """These values under the signature that stands in our own request, made to fit it as well as can be.
 
-        Whoever pays sees that signature. The values as they are when our requests carry none.
+        Whoever pays sees that signature. None when our requests carry none.
         """
         ...
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+import pytest
 from attrs import evolve
 
 from sewapay.application.ports import Authenticity, Order, ReturnHint, ReturnMessage
@@ -77,9 +78,11 @@ async def a_list_of_signed_names_of_its_own_is_forged(stage: Stage) -> None:
 async def the_signature_of_our_own_request_is_forged(stage: Stage) -> None:
     """The signature in our own request, which whoever pays can read, does not make a return."""
     _, checkout, how, genuine = await _returned(stage)
-    values = how.opened_up(genuine)
+    stolen = how.of_our_own(checkout, how.opened_up(genuine))
+    if stolen is None:
+        pytest.skip("what the browser is given carries no signature")
 
-    _is_forged(stage, how.put_together(how.of_our_own(checkout, values)), "our own request's signature")
+    _is_forged(stage, how.put_together(stolen), "our own request's signature")
 
 
 @check(SIGNS_RETURNS)
