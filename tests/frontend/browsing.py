@@ -10,10 +10,13 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 WALLET: Final = "9800000001"
 MPIN: Final = "1111"
 OTP: Final = "987654"
+ESEWA_ID: Final = "9806800001"
+PASSWORD: Final = "Nepal@123"
+ESEWA_OTP: Final = "123456"
 PHONE: Final = (390, 800)
 SMALL_WINDOW: Final = (900, 700)
 
-Ending = Literal["pay", "pend", "cancel", "expire"]
+Ending = Literal["pay", "pend", "cancel", "expire", "ambiguous"]
 
 
 @define(slots=False)  # Playwright keeps its wrapper of a listening method on the object itself
@@ -58,6 +61,7 @@ class Customer:
 
     page: Page
     watched: Watched
+    has_script: bool = True
 
     @classmethod
     def with_browser(
@@ -79,7 +83,7 @@ class Customer:
             reduced_motion="reduce",  # a picture of a turning wheel would differ at every run
         )
         context.set_default_timeout(15_000)
-        return cls(context.new_page(), Watched().watch(context))
+        return cls(context.new_page(), Watched().watch(context), script)
 
     def opens(self, url: str) -> None:
         """Go to an address."""
@@ -89,6 +93,30 @@ class Customer:
         """Press "Pay with Khalti" on the checkout page; ends on the stand-in's page."""
         self.page.get_by_role("button", name="Khalti").click()
         expect(self.page.locator("#notice")).to_be_visible()
+
+    def chooses_esewa(self) -> None:
+        """Press "Pay with eSewa", and where no script sends the form, its button; ends on the stand-in's page."""
+        self.page.get_by_role("button", name="eSewa").click()
+        self.sends_the_form()
+
+    def sends_the_form(self) -> None:
+        """Come to eSewa's stand-in by the form that our page holds: by itself with script, by its button without."""
+        if not self.has_script:
+            self.reads("redirecting")
+            self.page.locator("#continue").click()
+        expect(self.page.locator("#notice")).to_be_visible()
+
+    def logs_in(self) -> None:
+        """Fill in eSewa ID, password and OTP at the stand-in."""
+        self.page.get_by_label("eSewa ID").fill(ESEWA_ID)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Log in").click()
+        self.page.get_by_label("OTP").fill(ESEWA_OTP)
+
+    def pays_with_esewa(self) -> None:
+        """Pay at eSewa's stand-in, from its first page on."""
+        self.logs_in()
+        self.ends("pay")
 
     def signs_in(self) -> None:
         """Fill in the wallet's number and its MPIN at the stand-in."""
@@ -115,6 +143,11 @@ class Customer:
     def reads(self, state: str, *, within: float = 15) -> None:
         """Wait, `within` seconds, until our page says `state`."""
         expect(self.page.locator("#status")).to_have_attribute("data-state", state, timeout=within * 1000)
+
+    @property
+    def transaction_uuid(self) -> str:
+        """The payment whose page at eSewa's stand-in this is."""
+        return self.page.locator("#reference").inner_text()
 
     @property
     def pidx(self) -> str:

@@ -60,12 +60,12 @@ class ShopFront:
     """A bare ASGI application: the same page at every path, with what a signed-in customer's page would know."""
 
     told: dict[str, Any] = field(factory=dict)
+    served: int = 0
 
-    async def __call__(
-        self, scope: Message, _receive: object, send: Callable[[Message], Awaitable[None]]
-    ) -> None:
+    async def __call__(self, scope: Message, _receive: object, send: Callable[[Message], Awaitable[None]]) -> None:
         """Serve the page."""
         assert scope["type"] == "http"
+        self.served += 1
         body = _PAGE.replace("TOLD", json.dumps(self.told)).encode()
         headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

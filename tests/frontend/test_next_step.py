@@ -34,6 +34,6 @@ SOURCES = ("https://khalti.example", "https://*.khalti.example", "http://127.0.0
 def test_a_redirect_leads_only_where_the_policy_lets_a_form_end(url: str, status: int) -> None:
     pages = Pages(OURS, lambda: SOURCES)
 
-    answer = pages.next_step(Redirect(url), Language.ENGLISH)
+    answer = pages.next_step(Redirect(url), Language.ENGLISH, form_page="/form/")
 
     assert status == answer.status_code

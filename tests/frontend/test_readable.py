@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sewapay.adapters.esewa.simulator import Simulator as Esewa
 from sewapay.adapters.khalti.simulator import Simulator
 from tests.frontend.browsing import Customer
 from tests.frontend.conftest import Merchant
@@ -76,13 +77,7 @@ FAULTS = """() => {
 UNREADABLE = """<title> </title><p style="color: #999">pale</p><input style="width: 3000px"><button></button>
 <img src="data:,">"""
 
-
-def faults(customer: Customer) -> list[str]:
-    """What is wrong with the page that the customer is on, each with its address."""
-    return [f"{customer.page.url}: {fault}" for fault in customer.page.evaluate(FAULTS)]
-
-
-@pytest.mark.parametrize(
+LOOKS = pytest.mark.parametrize(
     ("dark", "language", "window"),
     [
         pytest.param(False, "ne", NARROW, id="light-nepali-narrow"),
@@ -90,6 +85,14 @@ def faults(customer: Customer) -> list[str]:
         pytest.param(False, "en", WIDE, id="light-english-wide"),
     ],
 )
+
+
+def faults(customer: Customer) -> list[str]:
+    """What is wrong with the page that the customer is on, each with its address."""
+    return [f"{customer.page.url}: {fault}" for fault in customer.page.evaluate(FAULTS)]
+
+
+@LOOKS
 def test_every_page_of_the_road_can_be_read(
     dark: bool,
     language: str,
@@ -129,6 +132,52 @@ def test_every_page_of_the_road_can_be_read(
     customer.reads("paid")
     found += faults(customer)
     customer.opens(f"{merchant.url}/problems/")
+    found += faults(customer)
+
+    assert found == []
+
+
+@LOOKS
+def test_every_page_between_two_gateways_can_be_read(
+    dark: bool,
+    language: str,
+    window: tuple[int, int],
+    a_customer: Callable[..., Customer],
+    bazaar: Merchant,
+    esewa: Esewa,
+) -> None:
+    customer = a_customer(dark=dark, language=language, window=window)
+    page, booking = customer.page, bazaar.registers_a_booking()
+    found: list[str] = []
+
+    customer.opens(booking["checkout_url"])
+    found += faults(customer)
+    page.route("**/static/progress.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
+    page.get_by_role("button", name="eSewa").click()
+    customer.reads("redirecting")
+    found += faults(customer)
+    page.locator("#continue").click()
+    found += faults(customer)
+    uuid = customer.transaction_uuid
+    page.locator("#login").click()
+    page.locator("#error").wait_for()
+    found += faults(customer)
+    customer.watched.forget("422")  # the stand-in's answer to an empty form
+    customer.logs_in()
+    found += faults(customer)
+    customer.ends("expire")
+    customer.reads("open")
+    found += faults(customer)
+    customer.chooses_khalti()
+    customer.pays()
+    customer.reads("paid")
+    [form] = [each for each in bazaar.payments_of(booking) if each["gateway"] == "esewa"]
+    esewa.pay(uuid)
+    customer.opens(f"{bazaar.url}/return/{form['id']}/?data=")
+    customer.reads("surplus")
+    found += faults(customer)
+    customer.opens(bazaar.registers_a_booking(amount=99)["checkout_url"])
+    customer.reads("not_here")
     found += faults(customer)
 
     assert found == []

@@ -50,6 +50,7 @@ OPEN: Final = {
     "POST /return/{payment}": "shows nothing of the booking",
     "GET /return/{payment}/unfinished": "shows nothing of the booking",
     "POST /return/{payment}/unfinished": "shows nothing of the booking",
+    "GET /return/{payment}/form": "leads to a page where the same booking can be paid, nothing else",
     "POST /return/{payment}/again": "opens a page where the same booking can be paid, nothing else",
     "GET /pay/{booking}": "its key is checked",
     "POST /pay/{booking}": "its key is checked",

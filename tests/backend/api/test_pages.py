@@ -12,14 +12,16 @@ from dependency_injector import providers
 from sewapay.adapters.fake.gateway import FAKE_FORM_CAPABILITIES, FakeGateway
 from sewapay.adapters.web.languages import TEXTS, Language, language_of
 from sewapay.adapters.web.links import Links
+from sewapay.application.open_checkout import CheckoutRequest
 from sewapay.application.ports import Order, Payer, Urls
 from sewapay.domain.booking import Booking
 from sewapay.domain.checkout import Checkout, PostForm, Redirect
 from sewapay.domain.identifiers import BookingId, GatewayName
 from sewapay.domain.money import Money
+from sewapay.domain.observation import Reported
 from sewapay.domain.payment import PaymentStatus
 from tests.backend.api.talking import given_a_refund
-from tests.shop import Shop
+from tests.shop import Shop, customer
 
 
 class Elsewhere(FakeGateway):
@@ -168,9 +170,10 @@ class TestHostedPage:
         shop.container.gateways.override(providers.Object({gateway.name: gateway}))
         address = await page_of(client, shop, await shop.given_a_booking())
 
-        page = await client.post(address, data={"gateway": "esewa"})
+        chosen = await client.post(address, data={"gateway": "esewa"})
+        page = await client.get(chosen.headers["Location"])
 
-        assert state(page) == "redirecting"
+        assert (chosen.status_code, state(page)) == (303, "redirecting")
         assert '<form method="post" action="https://forms.example/pay" data-send-at-once>' in page.text
         assert '<input type="hidden" name="mark" value="&lt;&amp;&#34;&gt;">' in page.text
         parsed(page.text)
@@ -360,7 +363,7 @@ class TestAnotherGateway:
         assert re.findall('id="pay-([a-z]+)"', page.text) == ["esewa"]
         parsed(page.text)
         payments = await shop.stored_payments(await shop.stored_booking(payment.booking_id))
-        assert state(elsewhere) == "redirecting"
+        assert elsewhere.headers["Location"].endswith("/form/")
         assert {each.gateway: each.status for each in payments} == {"khalti": "canceled", "esewa": "open"}
 
     async def test_who_has_not_paid_at_a_gateway_of_forms_is_offered_the_others(
@@ -420,6 +423,77 @@ class TestAnotherGateway:
         assert (answer.status_code, state(answer)) == (status, "failed")
         assert 'id="try-again"' in answer.text
         assert len(await shop.stored_payments(await shop.stored_booking(payment.booking_id))) == 1
+
+
+class TestForm:
+    """The page that a form of a gateway stands on."""
+
+    @pytest.fixture
+    def esewa(self, shop: Shop) -> FakeGateway:
+        esewa = FakeGateway(name=GatewayName("esewa"), capabilities=FAKE_FORM_CAPABILITIES)
+        shop.takes(esewa, shop.gateway)
+        return esewa
+
+    async def test_it_is_shown_to_who_has_just_chosen_and_to_nobody_who_may_have_used_it(
+        self, client: httpx.AsyncClient, shop: Shop, esewa: FakeGateway
+    ) -> None:
+        payment = await shop.given_an_open_payment()
+        address = f"/return/{payment.id}/form/"
+        shop.clock.advance(seconds=29)
+        just_chosen = await client.get(address)
+        shop.clock.advance(seconds=1)
+
+        later = await client.get(address)
+
+        assert (just_chosen.status_code, state(just_chosen)) == (200, "redirecting")
+        assert f'value="fake_{payment.order_reference}"' in just_chosen.text
+        assert (later.status_code, later.headers["Location"]) == (303, f"/return/{payment.id}/")
+        parsed(just_chosen.text)
+
+    async def test_one_that_can_be_entered_again_is_shown_while_it_lives(
+        self, client: httpx.AsyncClient, shop: Shop, esewa: FakeGateway
+    ) -> None:
+        esewa.capabilities = evolve(esewa.capabilities, single_entry=False)
+        payment = await shop.given_an_open_payment()
+        shop.clock.advance(minutes=5)
+
+        page = await client.get(f"/return/{payment.id}/form/")
+
+        assert state(page) == "redirecting"
+
+    @pytest.mark.parametrize("happened", ["pends", "is unknown", "is paid elsewhere", "is disabled", "is canceled"])
+    async def test_it_is_not_shown_where_nobody_should_pay(
+        self, client: httpx.AsyncClient, shop: Shop, esewa: FakeGateway, happened: str
+    ) -> None:
+        payment = await shop.given_an_open_payment()
+        match happened:
+            case "pends":
+                esewa.leaves_pending(payment)
+            case "is unknown":
+                esewa.says(payment, "AMBIGUOUS", Reported.AMBIGUOUS)
+            case "is paid elsewhere":
+                choice = CheckoutRequest(by=customer(), booking_id=payment.booking_id, gateway=GatewayName("khalti"))
+                other = (await shop.container.open_checkout()(choice)).payment
+                shop.gateway.customer_pays(other)
+                await shop.when_it_is_verified(other)
+            case "is disabled":
+                shop.takes(shop.gateway)
+            case "is canceled":
+                await shop.when_the_booking_is_canceled(await shop.stored_booking(payment.booking_id))
+        await shop.when_it_is_verified(payment)
+
+        answer = await client.get(f"/return/{payment.id}/form/")
+
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"/return/{payment.id}/")
+
+    async def test_a_payment_without_a_form_has_no_such_page(self, client: httpx.AsyncClient, shop: Shop) -> None:
+        payment = await shop.given_an_open_payment()
+
+        answer = await client.get(f"/return/{payment.id}/form/")
+        unknown = await client.get(f"/return/{'0' * 8}-0000-4000-8000-{'0' * 12}/form/")
+
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"/return/{payment.id}/")
+        assert unknown.status_code == 404
 
 
 class TestWords:

@@ -134,7 +134,7 @@ async def test_a_form_that_can_be_entered_once_is_not_offered_again_but_a_new_on
     shop.clock.advance(seconds=30)
 
     page = await browser.get(f"/return/{payment.id}/")
-    again = await browser.post(f"/return/{payment.id}/again/")
+    again = await browser.post(f"/return/{payment.id}/again/", follow_redirects=True)
 
     assert 'data-state="open"' in page.text
     assert 'id="continue"' not in page.text

@@ -48,6 +48,7 @@ def create_app(
             returns.come_back,
             returns.come_back_unfinished,
             returns.try_again,
+            returns.show_form,
             checkout_page.show_checkout,
             checkout_page.pay,
             problem_routes(shown),

@@ -14,6 +14,7 @@ from sewapay.adapters.web.failures import note_gateway_failure
 from sewapay.adapters.web.languages import Language, language_of
 from sewapay.adapters.web.offers import offers_for
 from sewapay.adapters.web.parameters import booking_id_of
+from sewapay.adapters.web.returns import form_page_of
 from sewapay.adapters.web.use_cases import HostedPage
 from sewapay.application.access import Principal, Role
 from sewapay.application.errors import (
@@ -77,7 +78,8 @@ async def pay(
         return _shown(request, hosted_page, found, "gateway_away", status=503)
     if opened.payment.next_step is None:
         return _shown(request, hosted_page, found, "ready", status=409)
-    return hosted_page.pages.next_step(opened.payment.next_step, language)
+    form_page = form_page_of(opened.payment)
+    return hosted_page.pages.next_step(opened.payment.next_step, language, form_page=form_page)
 
 
 async def _opened_page(request: ApiRequest, page: HostedPage, booking_id: str) -> BookingAndPayments:

@@ -120,12 +120,16 @@ class Pages:
             "state.html", language, status=status, headers=headers, state=state, reference=reference, **actions
         )
 
-    def next_step(self, step: NextStep, language: Language) -> Response[str]:
-        """Send the browser to the gateway: by redirect where the policy of our pages lets a form end there."""
-        may_end_there = any(_covers(source, step.url) for source in (self.public_url, *self.form_targets()))
-        if isinstance(step, PostForm) or not may_end_there:
-            return self.state("redirecting", language, continue_with=step)
-        return see_other(step.url)
+    def next_step(self, step: NextStep, language: Language, *, form_page: str) -> Response[str]:
+        """Send the browser to the gateway: by redirect where the policy of our pages lets a form end there.
+
+        A form to be posted stands on a page of its own, `form_page`, so that going back or reloading repeats nothing.
+        """
+        if isinstance(step, PostForm):
+            return see_other(form_page)
+        if any(_covers(source, step.url) for source in (self.public_url, *self.form_targets())):
+            return see_other(step.url)
+        return self.state("redirecting", language, continue_with=step)
 
     def _headers(self) -> dict[str, str]:
         return {

@@ -9,11 +9,12 @@ the one whose order reference came along.
 """
 
 import asyncio
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import structlog
-from litestar import HttpMethod, Response, post, route
+from litestar import HttpMethod, Response, get, post, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
@@ -40,12 +41,14 @@ from sewapay.application.queries import PaymentAndBooking
 from sewapay.application.recording import Verified
 from sewapay.application.verify_payment import OurReference, Verification
 from sewapay.domain.booking import Booking, BookingStatus
+from sewapay.domain.checkout import PostForm
 from sewapay.domain.errors import BookingAlreadyPaid, BookingIsCanceled, InvalidIdentifier
 from sewapay.domain.identifiers import GatewayName, OrderReference, PaymentId
 from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle, ReturnTo
 
-__all__ = ["come_back", "come_back_unfinished", "try_again"]
+__all__ = ["come_back", "come_back_unfinished", "form_page_of", "show_form", "try_again"]
 
+FORM_SHOWN_FOR: Final = timedelta(seconds=30)  # a slow telephone has come from the button to the form by then
 PATIENCE_SECONDS: Final = 10  # and then a few for reading: browsers and people give up after 15 or so
 RENEWED_AFTER: Final = {"checking": 5, "open": 10}
 _ENDED: Final = {
@@ -126,7 +129,24 @@ async def try_again(request: ApiRequest, payment_id: FromPath[str], returns: Nam
         return returns.pages.state("gateway_away", language, status=503, **_ways_to_pay(returns, found))
     if opened.payment.next_step is None:
         return returns.pages.state("checking", language, reload=f"/return/{opened.payment.id}/")
-    return returns.pages.next_step(opened.payment.next_step, language)
+    return returns.pages.next_step(opened.payment.next_step, language, form_page=form_page_of(opened.payment))
+
+
+@get("/return/{payment_id:str}/form", include_in_schema=False)
+async def show_form(request: ApiRequest, payment_id: FromPath[str], returns: NamedDependency[Returns]) -> Response[str]:
+    """The form that leads on to a gateway, for who has just chosen it; for everybody else how the payment stands.
+
+    One that can be entered once is not shown when it may have been: going back from the gateway leads on from here.
+    """
+    found = await returns.read_payment(payment_id_of(payment_id), None)
+    if not _has_a_form_to_show(returns, found):
+        return see_other(f"/return/{found.payment.id}/")
+    return returns.pages.state("redirecting", _language(request), continue_with=found.payment.next_step)
+
+
+def form_page_of(payment: Payment) -> str:
+    """Where its form is shown, if it has one."""
+    return f"/return/{payment.id}/form/"
 
 
 async def _brought(request: ApiRequest) -> tuple[tuple[str, str], ...] | None:
@@ -239,6 +259,16 @@ def _shown(returns: Returns, found: _Found, language: Language) -> Response[str]
         PaymentStatus.UNDER_REVIEW: "review",
     }.get(payment.status, "checking")
     return pages.state(state, language, refresh=RENEWED_AFTER.get(state), reference=reference, shop=shop)
+
+
+def _has_a_form_to_show(returns: Returns, found: _Found) -> bool:
+    payment, now = found.payment, returns.clock.now()
+    gateway = returns.gateways.get(payment.gateway)
+    if gateway is None or payment.outcome_unknown or _nothing_left_to_pay(payment, found.booking):
+        return False
+    if not isinstance(payment.next_step, PostForm) or not payment.has_live_link(now):
+        return False
+    return not gateway.capabilities.single_entry or now < (payment.opened_at or payment.created_at) + FORM_SHOWN_FOR
 
 
 def _nothing_left_to_pay(payment: Payment, booking: Booking) -> str | None:
