@@ -27,5 +27,6 @@ def test_every_kind_of_fault_has_a_row_wherever_it_can_happen(gateway: str) -> N
     assert kinds_in(PAYINGS, gateway) == known.kinds_on(PAGE)
 
 
-def test_every_company_that_has_a_stand_in_is_in_the_table() -> None:
-    assert set(COMPANIES) == {one.name for one in registered() if one.is_ours and may_have_one(one)}
+def test_every_company_in_the_table_has_a_stand_in() -> None:
+    """A gateway that is added is in the gateways' contract by its name alone, and here once it has something new."""
+    assert {"khalti", "esewa"} <= set(COMPANIES) <= {one.name for one in registered() if may_have_one(one)}
