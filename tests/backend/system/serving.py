@@ -220,7 +220,8 @@ def _signal(process: psutil.Process, how: signal.Signals) -> None:
 
 def process_environ(environ: Mapping[str, str], **more: str) -> dict[str, str]:
     """The variables of a process: ours without what would steer it elsewhere, and these."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SEWAPAY_", "KHALTI_"))}
+    ours = ("SEWAPAY_", "KHALTI_", "ESEWA_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     path = os.pathsep.join(filter(None, (str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH"))))
     return {**inherited, **environ, **more, "PYTHONPATH": path}
 
