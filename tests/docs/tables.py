@@ -17,6 +17,14 @@ from sewapay.application.access import POLICY, Operation
 from sewapay.application.audit import CHECKED
 from sewapay.domain.observation import Reported
 from sewapay.domain.transitions import MONEY, SOFT, TRANSITIONS, UNDECIDED, Decision, PaymentStatus
+from sewapay.testing.kit import CHECKS
+from sewapay.testing.stores.contract import CLAUSES
+from tests.backend.contracts import (
+    test_esewa_contract_bites,
+    test_form_contract_bites,
+    test_gateway_contract_bites,
+    test_store_contract_bites,
+)
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 HOW_TO_WRITE: Final = "python -m tests.docs.tables --write"
@@ -119,12 +127,48 @@ def audit_table() -> str:
     return "\n".join(["| | promise |", "|---|---|", *(f"| {name} | {promise} |" for name, promise in CHECKED.items())])
 
 
+def checks_table() -> str:
+    """The contract of the gateways: each check, which gateways it is about, and what it guards."""
+    lines = ["| check | about | guards |", "|---|---|---|"]
+    for name, check in CHECKS.items():
+        passed_over = "; ".join(f"not if {need.unless}" for need in check.needs) or "all"
+        lines.append(f"| `{name}` | {passed_over} | {check.guards} |")
+    return "\n".join(lines)
+
+
+def store_clauses() -> str:
+    """The contract of the stores, in the words of its clauses."""
+    lines = []
+    for module in dict.fromkeys(clause.__module__ for clause in CLAUSES.values()):
+        names = [name.replace("_", " ") for name, clause in CLAUSES.items() if clause.__module__ == module]
+        lines.append(f"- **{module.rpartition('.')[2]}**: {'; '.join(names)}")
+    return "\n".join(lines)
+
+
+def what_is_caught() -> str:
+    """How many broken gateways and stores the contracts are tried on."""
+    gateways = {
+        *test_gateway_contract_bites.CAUGHT_BY,
+        *test_esewa_contract_bites.CAUGHT_BY,
+        *(broken for broken, _ in test_form_contract_bites.CAUGHT_BY),
+    }
+    stores = {broken for broken, _ in test_store_contract_bites.CAUGHT_BY}
+    return (
+        f"{len(gateways)} gateways that are broken in one way each, and {len(stores)} such stores, are caught,"
+        f" each by the check that is for it. Each of the {len(CHECKS)} checks of a gateway has something to catch"
+        " (`tests/backend/contracts/test_*_bites.py`)."
+    )
+
+
 DRAWN: Final[Mapping[tuple[str, str], Callable[[], str]]] = MappingProxyType(
     {
         ("docs/money-safety.md", "transition diagram"): transition_diagram,
         ("docs/money-safety.md", "transition table"): transition_table,
         ("docs/http-api.md", "who may"): policy_table,
         ("docs/operate.md", "what an audit checks"): audit_table,
+        ("docs/conformance-kit.md", "what is caught"): what_is_caught,
+        ("docs/conformance-kit.md", "checks"): checks_table,
+        ("docs/conformance-kit.md", "store clauses"): store_clauses,
     }
 )
 

@@ -1,22 +1,26 @@
 """Tinypay before the contract that every gateway of sewapay keeps, check by check, over TCP before its stand-in."""
 
 import hmac
+import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import httpx
+import pytest
 from attrs import frozen
+from sewapay.application.errors import ProtocolError
 from sewapay.application.ports import Authenticity, ReturnMessage
 from sewapay.domain.checkout import Checkout
 from sewapay.domain.observation import Reported
 from sewapay.standins.description import Options
 from sewapay.testing.http_stage import Company, Route, over_http
 from sewapay.testing.stage import Call, Ending, StageFactory
+from sewapay.wire.answers import Answer
 from sewapay.wire.settings import Secret
 
 from tinypay import build
 from tinypay.gateway import CHECKOUT_PATH, LOOK_UP_PATH, REFUND_PATH, TinypayGateway
-from tinypay.protocol import REPORTED, read_return
+from tinypay.protocol import REPORTED, read_checkout, read_return
 from tinypay.simulator import STAND_IN, create_app
 
 KEY: Final = "a-key-that-shows-nowhere"
@@ -94,6 +98,15 @@ def test_the_documented_return_is_signed() -> None:
     hint = read_return(ReturnMessage(values=(*values.items(), ("signature", proof))), Secret("tinypay-trial-key"))
 
     assert hint.authenticity is Authenticity.SIGNED
+
+
+@pytest.mark.parametrize("page", ["https://evil.example/pay/1", "https://pay.tinypay.example.evil.example/pay/1", 7])
+def test_nobody_is_sent_to_a_page_of_somebody_elses(page: object) -> None:
+    fields = {"reference": "00f3", "page": page}
+    told = Answer(status=201, content_type="application/json", content=json.dumps(fields).encode())
+
+    with pytest.raises(ProtocolError):
+        read_checkout(told, "https://pay.tinypay.example")
 
 
 def test_tinypay_keeps_the_contract(gateway_check: Callable[[StageFactory], None]) -> None:

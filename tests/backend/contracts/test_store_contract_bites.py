@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import pytest
 from attrs import evolve
@@ -454,48 +454,48 @@ class ForgetsTheNewestKeys(Altered):
         return Instead(tx, answers=Instead(tx.answers, forget_before=forget_before))
 
 
-@pytest.mark.parametrize(
-    ("broken", "clause"),
-    [
-        (ForgetsEvents, "events_are_written_with_the_change_and_in_order"),
-        (GivesEventsBack, "an_event_is_written_once"),
-        (ForgetsMicroseconds, "a_full_payment_comes_back_as_it_was"),
-        (SortsFields, "the_fields_of_a_form_keep_their_order"),
-        (LastWriterWins, "a_stale_booking_makes_the_function_run_again"),
-        (OneTransactionIdEach, "a_repeated_transaction_id_is_stored_and_found"),
-        (MixesEnvironments, "the_same_reference_at_another_gateway_or_environment_is_another_one"),
-        (FindsOursAnywhere, "a_payment_is_found_by_our_own_reference_at_its_gateway_and_environment"),
-        (FindsTheGatewaysOnly, "a_payment_is_found_by_our_own_reference_at_its_gateway_and_environment"),
-        (FindsTheGatewaysOnly, "what_is_found_by_our_own_reference_is_the_payment_as_it_stands"),
-        (KeepsNoReferenceOfOurs, "every_answer_is_kept_in_order"),
-        (TakesAbsentForNotFound, "every_answer_is_kept_in_order"),
-        (SharesReferences, "a_gateway_reference_belongs_to_one_payment"),
-        (CountsOffsets, "a_page_is_not_shifted_by_what_is_added_meanwhile"),
-        (KeepsWhatFailed, "an_exception_takes_everything_back"),
-        (AcknowledgesEarly, "what_was_acknowledged_is_read_at_once"),
-        (ReadsThenWrites, "nothing_is_lost_between_transactions_on_one_booking"),
-        (ShowsHalf, "a_reading_sees_whole_transactions_only"),
-        (StopsHalfway, "a_caller_that_is_canceled_leaves_all_or_nothing"),
-        (LosesItsFile, "what_was_acknowledged_is_there_when_the_store_is_opened_again"),
-        (ClaimsWhatIsHeld, "two_workers_never_get_the_same_payment"),
-        (ClaimsWhatIsHeld, "a_claimed_payment_is_left_alone_until_it_is_given_back"),
-        (HasNoFence, "a_lease_that_ended_is_taken_over_and_its_holder_writes_nothing"),
-        (HoldsForEver, "a_lease_that_ended_is_taken_over_and_its_holder_writes_nothing"),
-        (CountsLooks, "what_is_put_off_keeps_its_version_and_everything_but_its_next_look"),
-        (PutsOffWhatChanged, "what_changed_meanwhile_is_given_back_and_not_put_off"),
-        (GivesBackNothing, "what_changed_meanwhile_is_given_back_and_not_put_off"),
-        (RefundsTwiceAtOnce, "a_payment_has_one_refund_without_a_known_outcome"),
-        (ForgetsPostings, "postings_are_written_with_their_payment_and_come_oldest_first"),
-        (GivesPostingsBack, "a_posting_is_written_once"),
-        (FeedsByTime, "the_feed_follows_the_order_of_the_changes_and_not_their_times"),
-        (TellsTheNewestOnly, "nothing_is_passed_over_while_everybody_writes"),
-        (ReadsThenWrites, "no_call_is_counted_twice_or_not_at_all"),
-        (HasOnePaceForAll, "each_gateways_pace_is_kept"),
-        (KnowsKeysByThemselves, "a_key_belongs_to_one_caller_and_one_operation"),
-        (ForgetsTheNewestKeys, "the_oldest_keys_are_forgotten_first"),
-        (ReadsThenWrites, "of_requests_with_one_key_the_first_is_carried_out"),
-    ],
+CAUGHT_BY: Final[tuple[tuple[Callable[[], MemoryStore], str], ...]] = (
+    (ForgetsEvents, "events_are_written_with_the_change_and_in_order"),
+    (GivesEventsBack, "an_event_is_written_once"),
+    (ForgetsMicroseconds, "a_full_payment_comes_back_as_it_was"),
+    (SortsFields, "the_fields_of_a_form_keep_their_order"),
+    (LastWriterWins, "a_stale_booking_makes_the_function_run_again"),
+    (OneTransactionIdEach, "a_repeated_transaction_id_is_stored_and_found"),
+    (MixesEnvironments, "the_same_reference_at_another_gateway_or_environment_is_another_one"),
+    (FindsOursAnywhere, "a_payment_is_found_by_our_own_reference_at_its_gateway_and_environment"),
+    (FindsTheGatewaysOnly, "a_payment_is_found_by_our_own_reference_at_its_gateway_and_environment"),
+    (FindsTheGatewaysOnly, "what_is_found_by_our_own_reference_is_the_payment_as_it_stands"),
+    (KeepsNoReferenceOfOurs, "every_answer_is_kept_in_order"),
+    (TakesAbsentForNotFound, "every_answer_is_kept_in_order"),
+    (SharesReferences, "a_gateway_reference_belongs_to_one_payment"),
+    (CountsOffsets, "a_page_is_not_shifted_by_what_is_added_meanwhile"),
+    (KeepsWhatFailed, "an_exception_takes_everything_back"),
+    (AcknowledgesEarly, "what_was_acknowledged_is_read_at_once"),
+    (ReadsThenWrites, "nothing_is_lost_between_transactions_on_one_booking"),
+    (ShowsHalf, "a_reading_sees_whole_transactions_only"),
+    (StopsHalfway, "a_caller_that_is_canceled_leaves_all_or_nothing"),
+    (LosesItsFile, "what_was_acknowledged_is_there_when_the_store_is_opened_again"),
+    (ClaimsWhatIsHeld, "two_workers_never_get_the_same_payment"),
+    (ClaimsWhatIsHeld, "a_claimed_payment_is_left_alone_until_it_is_given_back"),
+    (HasNoFence, "a_lease_that_ended_is_taken_over_and_its_holder_writes_nothing"),
+    (HoldsForEver, "a_lease_that_ended_is_taken_over_and_its_holder_writes_nothing"),
+    (CountsLooks, "what_is_put_off_keeps_its_version_and_everything_but_its_next_look"),
+    (PutsOffWhatChanged, "what_changed_meanwhile_is_given_back_and_not_put_off"),
+    (GivesBackNothing, "what_changed_meanwhile_is_given_back_and_not_put_off"),
+    (RefundsTwiceAtOnce, "a_payment_has_one_refund_without_a_known_outcome"),
+    (ForgetsPostings, "postings_are_written_with_their_payment_and_come_oldest_first"),
+    (GivesPostingsBack, "a_posting_is_written_once"),
+    (FeedsByTime, "the_feed_follows_the_order_of_the_changes_and_not_their_times"),
+    (TellsTheNewestOnly, "nothing_is_passed_over_while_everybody_writes"),
+    (ReadsThenWrites, "no_call_is_counted_twice_or_not_at_all"),
+    (HasOnePaceForAll, "each_gateways_pace_is_kept"),
+    (KnowsKeysByThemselves, "a_key_belongs_to_one_caller_and_one_operation"),
+    (ForgetsTheNewestKeys, "the_oldest_keys_are_forgotten_first"),
+    (ReadsThenWrites, "of_requests_with_one_key_the_first_is_carried_out"),
 )
+
+
+@pytest.mark.parametrize(("broken", "clause"), CAUGHT_BY)
 async def test_a_broken_store_is_caught(broken: Callable[[], MemoryStore], clause: str) -> None:
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         await CLAUSES[clause](broken())
