@@ -26,6 +26,7 @@ REGISTRY: Final[Mapping[GatewayName, str]] = MappingProxyType(
     {
         GatewayName("khalti"): "sewapay.adapters.khalti",
         GatewayName("esewa"): "sewapay.adapters.esewa",
+        GatewayName("connectips"): "sewapay.adapters.connectips",
         GatewayName("fake"): "sewapay.adapters.fake",
     }
 )
