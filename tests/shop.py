@@ -28,8 +28,8 @@ from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment
 from sewapay.entrypoints.asgi import create_app
 from sewapay.entrypoints.container import Container, build_container
-from sewapay.testing.builders import KHALTI
-from sewapay.testing.clocks import ManualClock
+from sewapay.testing.builders import KHALTI as KHALTI
+from sewapay.testing.clocks import ManualClock as ManualClock
 from sewapay.testing.fakes import FakeGateway, MemoryStore
 
 SITA: Final = Customer(id=CustomerId("42"), name="Sita Sharma", email="sita@example.com", phone="9800000001")
