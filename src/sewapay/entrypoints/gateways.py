@@ -18,6 +18,7 @@ from sewapay.application.ports import PaymentGateway
 from sewapay.domain.errors import InvalidIdentifier
 from sewapay.domain.identifiers import GatewayName
 from sewapay.entrypoints.fit_gateways import told, unfit
+from sewapay.entrypoints.held import held
 from sewapay.entrypoints.registered import Registered, of_other_distributions
 
 __all__ = ["REGISTRY", "Tried", "build_gateways", "of_name", "refused_name", "registered", "try_all"]
@@ -140,7 +141,7 @@ def _build(
     why_not = unfit(gateway, name, is_production=is_production)
     if why_not is not None:
         raise _refusal(one, why_not)
-    return gateway
+    return gateway if one.is_ours else held(gateway)
 
 
 def _build_of(one: Registered) -> _Build:

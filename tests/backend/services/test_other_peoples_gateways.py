@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 
-from sewapay.entrypoints.gateways import REGISTRY
+from sewapay.domain.identifiers import GatewayName
+from sewapay.entrypoints.gateways import REGISTRY, build_gateways
+from sewapay.entrypoints.held import HeldGateway
 from tests.backend.services.distributions import TINYPAY, install
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -202,3 +205,15 @@ def test_listing_all_is_red_when_one_that_is_enabled_is_broken(run: Run, tmp_pat
 
     assert done.returncode == 1
     assert "tinypay      cannot be enabled: " in done.stdout
+
+
+def test_a_gateway_of_another_distribution_is_held_to_the_port_and_ours_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_tinypay(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    names = (GatewayName("tinypay"), GatewayName("fake"))
+
+    gateways = build_gateways(names, {}, httpx.AsyncClient(), is_production=False)
+
+    assert [isinstance(gateway, HeldGateway) for gateway in gateways.values()] == [True, False]
