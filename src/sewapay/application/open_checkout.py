@@ -39,7 +39,7 @@ __all__ = ["CheckoutRequest", "OpenCheckout", "OpenedCheckout"]
 OPENING_TAKES_AT_MOST: Final = timedelta(seconds=20)
 PAUSE_SECONDS: Final = 0.1
 MOST_PAUSES: Final = 220
-MOST_LOOKS: Final = 8
+MOST_LOOKS: Final = 16  # each form that was left is one: more than a person leaves in the life of one
 PRESSED_TWICE_WITHIN: Final = timedelta(seconds=10)
 
 

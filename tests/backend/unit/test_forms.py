@@ -215,3 +215,15 @@ async def test_a_refund_where_there_is_none_says_where_to_do_it(shop: TwoGateway
         await shop.container.refund_payment()(wanted)
 
     assert shop.forms.capabilities.refunds is RefundKind.NONE
+
+
+async def test_whoever_left_a_dozen_forms_may_still_pay_another_way(shop: TwoGateways) -> None:
+    booking = await shop.given_a_booking()
+    for _ in range(12):
+        await shop.opens(booking)
+        shop.clock.advance(seconds=11)
+
+    payment = await shop.opens(booking, REDIRECTS)
+
+    assert payment.status is PaymentStatus.OPEN
+    assert len(await shop.stored_payments(booking)) == 13

@@ -399,7 +399,7 @@ async def test_a_link_paid_after_its_life_is_found_before_another_is_opened() ->
 async def test_more_open_payments_than_are_looked_at_in_one_request_are_waited_for() -> None:
     shop = Shop()
     booking = await shop.given_a_booking()
-    for _ in range(9):
+    for _ in range(17):
         await opened(shop, booking)
         shop.clock.advance(minutes=30)
 
