@@ -14,7 +14,14 @@ from attrs import evolve
 
 from sewapay.adapters.khalti import protocol
 from sewapay.adapters.khalti.gateway import KhaltiGateway
-from sewapay.application.errors import GatewayError, NothingSent, OutcomeUnknown, ProtocolError, RefundRefused
+from sewapay.application.errors import (
+    GatewayError,
+    KeyRefused,
+    NothingSent,
+    OutcomeUnknown,
+    ProtocolError,
+    RefundRefused,
+)
 from sewapay.application.ports import (
     Authenticity,
     Capabilities,
@@ -428,6 +435,48 @@ class BelievesAnyAnswerToARefund(KhaltiGateway):
             return "refunded, or so"
 
 
+class TakesARefusedKeyForFailed(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        try:
+            return await super().look_up(order)
+        except KeyRefused:
+            return Observation(reported=Reported.FAILED, said="401")
+
+
+class TakesAPageThatIsNotThereForExpired(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        try:
+            return await super().look_up(order)
+        except ProtocolError as error:
+            if "HTTP 404" not in str(error):
+                raise
+            return Observation(reported=Reported.EXPIRED, said="404")
+
+
+class KeepsWhatWasPaid(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        if order.reference not in _answers:
+            seen = await super().look_up(order)
+            if seen.reported is not Reported.COMPLETED:
+                return seen
+            _answers[order.reference] = seen
+        return _answers[order.reference]
+
+
+class NamesAMillionLetters(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        return evolve(seen, transaction_id=(seen.transaction_id or "")[:1] * 1_000_000 or None)
+
+
+class RoundsWhatIsHuge(KhaltiGateway):
+    async def look_up(self, order: Order) -> Observation:
+        seen = await super().look_up(order)
+        if seen.amount is None or seen.amount.paisa < 2**32:
+            return seen
+        return evolve(seen, amount=Money(seen.amount.paisa // 100 * 100))
+
+
 class TakesAPageForARefusal(KhaltiGateway):
     async def refund(self, order: Order, wanted: RefundOrder) -> str:
         try:
@@ -547,6 +596,11 @@ CAUGHT_BY: Final[Mapping[type[KhaltiGateway], str]] = MappingProxyType(
         CountsInRupees: "what_is_paid_is_seen_exactly",
         RoundsToRupees: "what_is_paid_is_seen_exactly",
         RemembersItsFirstAnswer: "what_is_paid_is_seen_exactly",
+        NamesAMillionLetters: "what_is_paid_is_seen_exactly",
+        RoundsWhatIsHuge: "amounts_are_exact_to_the_paisa",
+        KeepsWhatWasPaid: "each_look_up_asks_anew",
+        TakesARefusedKeyForFailed: "a_refused_look_up_decides_nothing",
+        TakesAPageThatIsNotThereForExpired: "a_refused_look_up_decides_nothing",
         RepeatsWhatIsExpected: "the_amount_is_the_gateways_word",
         TakesHttp400ForAnError: "each_ending_is_an_answer",
         TakesTheUnknownForSuccess: "an_unknown_word_is_unknown",

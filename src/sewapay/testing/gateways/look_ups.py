@@ -14,8 +14,12 @@ from sewapay.testing.steps import PAYER, STRANGER, UNDECIDED, URLS, an_order, na
 
 NOTHING_KNOWN: Final = frozenset({Reported.NOT_FOUND, Reported.ABSENT})
 STRANGE_WORDS: Final = ("Ambiguous", "Complete", "completedness", "SUCCESSFUL!", "y" * 64)
-SMALL_AND_LARGE: Final = (113000, 113001, 113010, 113099, 99_99_999, 1_00_00_000_00, 1_00_00_000_01, 1_23_45_678_91)
-"""In paisa: steps of 0.01 rupee, and ten million rupees, from where floats and Java write numbers otherwise."""
+SMALL_AND_LARGE: Final = (
+    *(113000, 113001, 113010, 113099, 99_99_999),
+    *(1_00_00_000_00, 1_00_00_000_01, 1_23_45_678_91, 1_23_45_67_890_12),
+)
+"""In paisa: steps of 0.01 rupee, ten million rupees, from where floats and Java write numbers otherwise, and more than
+32 bits hold."""
 
 
 @check()
@@ -34,6 +38,7 @@ async def what_is_paid_is_seen_exactly(stage: Stage) -> None:
     assert seen.amount == Money(113001)
     assert seen.transaction_id
     assert seen.transaction_id.isprintable()
+    assert len(seen.transaction_id) <= 128
     assert seen.gateway_reference == order.gateway_reference
 
 
@@ -173,6 +178,21 @@ async def asking_again_changes_nothing(stage: Stage) -> None:
 
     assert all(answer == answers[0] for answer in answers)
     assert (stage.initiated, stage.refunded) == before
+
+
+@check()
+async def each_look_up_asks_anew(stage: Stage) -> None:
+    """No answer is kept for later, not even one that money came: it may go back, or have been wrong."""
+    gateway = stage.gateway()
+    order = await opened(stage, gateway, an_order(113000))
+    stage.customer_pays(named(order))
+    before = [await gateway.look_up(order) for _ in range(8)]
+    stage.misstates(named(order), 1)
+
+    after = await gateway.look_up(order)
+
+    assert {seen.amount for seen in before} == {Money(113000)}
+    assert after.amount == Money(113001), "this is an answer from before"
 
 
 @check()

@@ -115,6 +115,24 @@ async def a_broken_answer_is_unknown(stage: Stage) -> None:
             assert stage.looked_up == before[2] + looks, f"{name} on {on}: the look-up was repeated"
 
 
+DECIDES_NOTHING: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
+    {
+        "our key is not accepted": {"fault": "status", "status": 401},
+        "a page that forbids": {"fault": "status", "status": 403, "body": "html"},
+        "a page that says no": {"fault": "status", "status": 400, "body": "html"},
+        "a page that is not there": {"fault": "status", "status": 404, "body": "html"},
+        "not allowed": {"fault": "status", "status": 405, "body": "html"},
+    }
+)
+
+
+@check(SPEAKS_HTTP)
+async def a_refused_look_up_decides_nothing(stage: Stage) -> None:
+    """A look-up that is refused, for its key or by somebody's page, is an error, and no ending of the payment."""
+    for fault in DECIDES_NOTHING.values():
+        await _spoiled(stage, Call.LOOK_UP, fault)
+
+
 NOT_A_YES: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
     {
         "an empty object": {"fault": "raw", "body": "{}"},
