@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from tests.backend.system.walking import Stands
 
-__all__ = ["EXPIRED", "LOOK_UPS", "OPENINGS", "PAID", "PAYINGS", "LookUp", "Opening", "Paying"]
+__all__ = ["ANOTHER_AMOUNT", "EXPIRED", "LOOK_UPS", "OPENINGS", "PAID", "PAYINGS", "LookUp", "Opening", "Paying"]
 
 Fault = Mapping[str, Any]
 
