@@ -9,7 +9,8 @@
 | no usable answer | sooner: 15 s, 30 s, 1, 2, 5, 10 minutes, then hourly, where the row above is later |
 | under review, nothing paid | by the same plan: a person is asked, and the money may come all the same |
 | canceled, expired, failed | once more, 10 minutes after the link's death |
-| the same, at a gateway that gave no reference | daily for 7 days more: a form that was left open is paid days later |
+| the same, at a gateway that gave no reference | daily for 7 days, after 14 and 30: a form left open is paid late |
+| under review, nothing paid, at such a gateway | after 14 and 30 days too |
 | paid | 1 hour, 1, 3, 7, 14 and 30 days after it was paid, for what is given back in the gateway's own panel |
 | the last of these looks went unanswered | again, as where there is no usable answer, for 7 days more |
 
@@ -34,6 +35,7 @@ STUCK_AFTER: Final = timedelta(days=1)
 DAYS: Final = 7
 AFTER_OPENING: Final = (FIRST_LOOK, *(timedelta(minutes=minutes) for minutes in (2, 5, 10, 20, 40)))
 LONG_LIFE: Final = (timedelta(hours=3), timedelta(hours=12), *(timedelta(days=day) for day in range(1, DAYS + 1)))
+MUCH_LATER: Final = (timedelta(days=14), timedelta(days=30))
 AFTER_PAYING: Final = (timedelta(hours=1), *(timedelta(days=days) for days in (1, 3, 7, 14, 30)))
 AFTER_SILENCE: Final = (
     *(timedelta(seconds=seconds) for seconds in (15, 30, 60, 120, 300, 600)),
@@ -106,7 +108,10 @@ def _moments(payment: "Payment") -> Iterator[datetime]:
         yield dead
         yield dead + GRACE
         yield from (dead + GRACE + timedelta(days=day) for day in range(1, DAYS + 1))
+        if payment.status is PaymentStatus.UNDER_REVIEW and payment.gateway_reference is None:
+            yield from (dead + GRACE + pause for pause in MUCH_LATER)
     elif payment.status in SOFT:
         yield dead + GRACE
         if payment.gateway_reference is None:
             yield from (dead + GRACE + timedelta(days=day) for day in range(1, DAYS + 1))
+            yield from (dead + GRACE + pause for pause in MUCH_LATER)

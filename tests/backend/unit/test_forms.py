@@ -97,6 +97,20 @@ async def test_a_form_that_is_paid_a_day_late_confirms_the_booking_without_anybo
     assert (await shop.stored_booking(payment.booking_id)).status is BookingStatus.CONFIRMED
 
 
+async def test_a_form_that_is_paid_ten_days_late_is_found_although_no_browser_came_back(shop: TwoGateways) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    for _ in range(10):
+        shop.clock.advance(days=1)
+        await shop.container.reconcile_payments()(limit=50)
+    shop.forms.customer_pays(payment)
+    shop.clock.advance(days=5)
+
+    await shop.container.reconcile_payments()(limit=50)
+
+    assert (await shop.stored_payment(payment)).status is PaymentStatus.COMPLETED
+    assert (await shop.stored_booking(payment.booking_id)).status is BookingStatus.CONFIRMED
+
+
 async def test_a_gateway_that_does_not_know_itself_is_asked_again_and_a_person_is_told(shop: TwoGateways) -> None:
     payment = await shop.opens(await shop.given_a_booking())
     shop.forms.says(payment, "AMBIGUOUS", Reported.AMBIGUOUS)

@@ -84,10 +84,16 @@ def test_an_ending_without_money_is_looked_at_once_more(status: PaymentStatus) -
     assert planned(a_payment_that_is(status)) == [70]
 
 
-def test_a_form_that_expired_is_looked_at_daily_for_a_week_more() -> None:
+def test_a_form_that_expired_is_looked_at_daily_for_a_week_more_and_twice_much_later() -> None:
     form = evolve(a_payment_that_is(PaymentStatus.EXPIRED), gateway_reference=None)
 
-    assert planned(form) == [70, *(70 + day * DAY for day in range(1, 8))]
+    assert planned(form) == [70, *(70 + day * DAY for day in (1, 2, 3, 4, 5, 6, 7, 14, 30))]
+
+
+def test_a_form_that_is_under_review_is_looked_at_twice_much_later_too() -> None:
+    form = evolve(a_payment_that_is(PaymentStatus.UNDER_REVIEW), gateway_reference=None)
+
+    assert planned(form) == [*planned(an_open_payment()), 70 + 14 * DAY, 70 + 30 * DAY]
 
 
 def test_a_paid_payment_is_looked_at_for_what_goes_back_elsewhere() -> None:
