@@ -369,6 +369,24 @@ def test_a_late_payment_is_possible_and_a_second_one_is_not(client: httpx.Client
     assert client.post("/_sim/pay", json={"TXNID": "NOBODY"}).status_code == 404
 
 
+def test_its_ledger_is_the_statement_that_every_stand_in_gives(client: httpx.Client) -> None:
+    entered(client)
+    before = ledger(client)["payments"][0]
+    sim(client, "pay")
+    sim(client, "refund", amount=3000)
+
+    shown = ledger(client)
+
+    (line,) = shown["payments"]
+    names = ("amount", "status", "reported", "refunded_amount")
+    assert shown["gateway"] == "connectips"
+    assert line["reference"] == line["order_reference"] == line["TXNID"]
+    assert [before[name] for name in names] == [113000, "TRANSACTION INCOMPLETE", "absent", 0]
+    assert [line[name] for name in names] == [113000, "TRANSACTION SUCCESSFUL", "completed", 3000]
+    assert (before["transaction_id"], line["transaction_id"].isdigit()) == (None, True)
+    assert [(refund["amount"], refund["by"]) for refund in line["refunds"]] == [(3000, "panel")]
+
+
 def test_what_was_given_back_by_hand_shows_in_no_look_up(client: httpx.Client) -> None:
     entered(client)
     too_early = sim(client, "refund")

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import httpx
 from attrs import define, field, frozen
 
+from sewapay.adapters.connectips.simulator import STAND_IN as CONNECTIPS
+from sewapay.adapters.connectips.simulator import Simulator as ConnectipsSimulator
 from sewapay.adapters.esewa.simulator import STAND_IN as ESEWA
 from sewapay.adapters.esewa.simulator import Simulator as EsewaSimulator
 from sewapay.adapters.khalti.simulator import STAND_IN as KHALTI
@@ -22,15 +24,15 @@ from sewapay.standins.company import AnyCompany
 from sewapay.standins.description import Description, Options
 from sewapay.standins.faults import KINDS
 from sewapay.standins.happenings import HAPPENINGS
-from tests.backend.system.world import AS_SITA, PRICE, World
+from tests.backend.system.world import AS_SITA, PRICE, PUBLIC_URL, World
 from tests.servers import run_in_thread
 
 __all__ = ["COMPANIES", "Company", "Customer", "Known", "Stands", "a_company", "findings", "later"]
 
 STATE: Final = re.compile(r'data-state="([a-z_]+)"')
-SANDBOXES: Final = {"khalti": "sandbox", "esewa": "sandbox"}
+SANDBOXES: Final = {"khalti": "sandbox", "esewa": "sandbox", "connectips": "sandbox"}
 MONEY: Final = frozenset({"completed", "partially_refunded", "refunded"})
-ENTERED_ONCE: Final = frozenset({"esewa"})  # their forms are given anew to whoever comes back
+ENTERED_ONCE: Final = frozenset({"esewa", "connectips"})  # their forms are given anew to whoever comes back
 
 
 @frozen(kw_only=True)
@@ -56,6 +58,7 @@ class Known:
 COMPANIES: Final[Mapping[str, Known]] = {
     "khalti": Known(stand_in=KHALTI, simulator=KhaltiSimulator, opening="initiate"),
     "esewa": Known(stand_in=ESEWA, simulator=EsewaSimulator, opening="form"),
+    "connectips": Known(stand_in=CONNECTIPS, simulator=ConnectipsSimulator, opening="form"),
 }
 
 
@@ -110,7 +113,7 @@ def _named(value: Any, reference: str) -> Any:
 @contextmanager
 def a_company(gateway: str) -> Iterator[Company]:
     """Run a stand-in."""
-    app = COMPANIES[gateway].stand_in.create_app(Options(seed=20260115))
+    app = COMPANIES[gateway].stand_in.create_app(Options(seed=20260115, public_url=PUBLIC_URL))
     with run_in_thread(app) as address, httpx.Client(trust_env=False, timeout=20) as http:
         yield Company(gateway, address, http)
 

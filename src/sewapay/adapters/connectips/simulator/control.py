@@ -5,14 +5,26 @@ payer's bank may do.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from sewapay.adapters.connectips.simulator.ledger import Simulator
-from sewapay.adapters.connectips.simulator.payment import TOLD, SimulatedPayment
+from sewapay.adapters.connectips.simulator.payment import TOLD, SimulatedPayment, Told
 from sewapay.adapters.connectips.simulator.validation import Wrong
 from sewapay.standins.clock import nepal_time
 from sewapay.standins.control import Actions, fields_of, happening
 from sewapay.standins.exchange import Request
 from sewapay.standins.refusals import NotPossible, Refused
+from sewapay.standins.statement import Line, Reported, Returned, statement
+
+REPORTED: Final[Mapping[Told, Reported]] = MappingProxyType(
+    {
+        Told.SUCCESSFUL: "completed",
+        Told.UNSUCCESSFUL: "failed",
+        Told.INCOMPLETE: "absent",
+        Told.NOT_FOUND: "absent",
+    }
+)
 
 
 def own_actions(simulator: Simulator) -> Actions:
@@ -40,31 +52,40 @@ def _enter(simulator: Simulator, request: Request) -> object:
 
 def _ledger(simulator: Simulator, request: Request) -> object:
     """Every payment, the oldest first; `?TXNID=` chooses one."""
-    wanted = request.query.get("TXNID")
-    return {
-        "now": nepal_time(simulator.now()),
-        "posts_seen": simulator.seen["form"],
-        "lookups_seen": simulator.seen["validatetxn"],
-        "details_seen": simulator.seen["gettxndetail"],
-        "payments": [_row(simulator, payment) for payment in simulator.payments() if wanted in (None, payment.txn_id)],
-    }
+    return statement(
+        "connectips",
+        (_line(simulator, payment) for payment in simulator.payments()),
+        now=simulator.now(),
+        query=request.query,
+        counts={
+            "posts_seen": simulator.seen["form"],
+            "lookups_seen": simulator.seen["validatetxn"],
+            "details_seen": simulator.seen["gettxndetail"],
+        },
+    )
 
 
-def _row(simulator: Simulator, payment: SimulatedPayment) -> Mapping[str, object]:
-    """One payment; amounts in paisa. `status` and `status_desc` are connectIPS's words, `step` how far it is."""
+def _line(simulator: Simulator, payment: SimulatedPayment) -> Line:
+    """One payment. `status` is what a look-up says when it does not lag, `step` how far the payment is.
+
+    That money went back stands in `refunds` alone, since no look-up tells of it.
+    """
     step = payment.step(simulator.now())
-    return {
-        "TXNID": payment.txn_id,
-        "amount": payment.form.amount,
-        "status": TOLD[step].status,
-        "status_desc": TOLD[step].value,
-        "step": step.value,
-        "txn_id": payment.number,
-        "refunded_amount": payment.refunded_amount,
-        "refunds": [{"amount": refund.amount, "at": nepal_time(refund.at)} for refund in payment.refunds],
-        "form": payment.form.posted,
-        "entered_at": nepal_time(payment.entered_at),
-        "dies_at": nepal_time(payment.dies_at) if payment.dies_at else None,
-        "posts": payment.posts,
-        "lookups": payment.lookups,
-    }
+    return Line(
+        reference=payment.txn_id,
+        order_reference=payment.txn_id,
+        amount=payment.form.amount,
+        status=TOLD[step].value,
+        reported=REPORTED[TOLD[step]],
+        transaction_id=None if payment.number is None else str(payment.number),
+        returned=tuple(Returned(amount=refund.amount, at=refund.at, by="panel") for refund in payment.refunds),
+        own={
+            "TXNID": payment.txn_id,
+            "step": step.value,
+            "form": payment.form.posted,
+            "entered_at": nepal_time(payment.entered_at),
+            "dies_at": nepal_time(payment.dies_at) if payment.dies_at else None,
+            "posts": payment.posts,
+            "lookups": payment.lookups,
+        },
+    )
