@@ -10,6 +10,8 @@ from typing import Final
 
 import pytest
 
+from sewapay.adapters.connectips.simulator import Simulator as Connectips
+from sewapay.adapters.connectips.simulator import pages as connectips_pages
 from sewapay.adapters.esewa.simulator import Simulator as Esewa
 from sewapay.adapters.esewa.simulator import pages as esewa_pages
 from sewapay.adapters.khalti.simulator import Simulator as Khalti
@@ -25,7 +27,8 @@ PAGE: Final = ROOT / "docs" / "stand-ins.md"
 PORTS: Final = ("8901", "8902", "8911")
 PROGRAM: Final = "from sewapay.entrypoints.cli import main; main()"
 NOT_PARAMETERS: Final = frozenset({"on", "times", "reference"})
-EVERY_KIND: Final[tuple[type[Fault], ...]] = (*KINDS, *HAPPENINGS, *Khalti.own_faults, *Esewa.own_faults)
+OWN: Final[tuple[type[Fault], ...]] = (*Khalti.own_faults, *Esewa.own_faults, *Connectips.own_faults)
+EVERY_KIND: Final[tuple[type[Fault], ...]] = (*KINDS, *HAPPENINGS, *OWN)
 
 
 def table() -> dict[str, set[str]]:
@@ -67,13 +70,16 @@ def test_every_fault_stands_in_the_table_with_all_that_it_takes() -> None:
     [
         *(khalti_pages.MPIN, khalti_pages.OTP, min(khalti_pages.WALLETS), max(khalti_pages.WALLETS)),
         *(esewa_pages.PASSWORD, esewa_pages.OTP, min(esewa_pages.USERS), max(esewa_pages.USERS)),
+        f"{connectips_pages.USER}, password {connectips_pages.USERS_PASSWORD}, OTP {connectips_pages.OTP}",
     ],
 )
 def test_who_to_log_in_as_is_told(known: str) -> None:
     assert known in PAGE.read_text("utf-8").partition("## In a browser")[2]
 
 
-@pytest.mark.parametrize(("gateway", "company"), [("khalti", "Khalti"), ("esewa", "eSewa")])
+@pytest.mark.parametrize(
+    ("gateway", "company"), [("khalti", "Khalti"), ("esewa", "eSewa"), ("connectips", "connectIPS")]
+)
 def test_the_ids_of_its_fields_and_buttons_are_those_of_the_pages(gateway: str, company: str) -> None:
     templates = ROOT / "src" / "sewapay" / "adapters" / gateway / "simulator" / "templates"
     shown = {name for page in templates.glob("*.html") for name in re.findall(r'id="(\w+)"', page.read_text("utf-8"))}
