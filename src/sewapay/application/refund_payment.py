@@ -93,13 +93,7 @@ class RefundPayment:
         if once is not None:
             await self.transact(once.check)
         gateway = enabled(self.gateways, known.gateway, known.environment)
-        refunds = gateway.refunds
-        if refunds is None:
-            can = gateway.capabilities
-            raise RefundsNotOffered(
-                f"{can.label} gives nothing back by a call of ours: refund it in {can.panel}, and it is noted here "
-                "at the next look"
-            )
+        refunds = self.offered_for(known)
         if known.money_was_seen:  # what went back in the gateway's own panel meanwhile is not there to be given back
             await self.verify(Verification(by=None, payment=known.id, even_if_settled=True))
         refund_id, deadline = self.ids.refund_id(), self.clock.now() + WAITS_AT_MOST
@@ -115,6 +109,18 @@ class RefundPayment:
             return begun
         await self._send(refunds, begun)
         return await self._look_and_answer(begun, request)
+
+    def offered_for(self, payment: Payment) -> RefundGateway:
+        """What gives this payment's money back. Raises `RefundsNotOffered`, `GatewayNotEnabled`."""
+        gateway = enabled(self.gateways, payment.gateway, payment.environment)
+        refunds = gateway.refunds
+        if refunds is None:
+            can = gateway.capabilities
+            raise RefundsNotOffered(
+                f"{can.label} gives nothing back by a call of ours: refund it in {can.panel}, and it is noted here "
+                "at the next look"
+            )
+        return refunds
 
     def _begin(
         self, tx: Tx, request: RefundRequest, refund_id: RefundId, known: Payment, can: Capabilities

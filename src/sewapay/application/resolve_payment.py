@@ -49,7 +49,8 @@ class ResolvePayment:
 
     async def __call__(self, resolution: Resolution) -> Verified:
         """Decide. Raises `NotAllowed`, `PaymentNotFound`, `NotTheReviewedVersion`, `NotUnderReview`,
-        `DecisionNotPossible`, `NothingToRefund`. A refund that cannot be sent now is sent by the reconciler.
+        `DecisionNotPossible`, `NothingToRefund`, and to refund `RefundsNotOffered` and `GatewayNotEnabled`. A refund
+        that cannot be sent now is sent by the reconciler.
         """
         resolution.by.require(Operation.RESOLVE_PAYMENT)
         reason = resolution.reason.strip()
@@ -64,6 +65,8 @@ class ResolvePayment:
                 resolution.once.check(tx)
             if payment.version != resolution.version:
                 raise NotTheReviewedVersion(payment.version)
+            if resolution.decision is Decision.REFUND:
+                self.refund.offered_for(payment)
             refund = open_refund(tx, payment)
             resolved = resolve(
                 booking,

@@ -42,16 +42,16 @@ from sewapay.application.storage import Store, Tx, View
 from sewapay.application.verify_payment import Verification
 from sewapay.domain.booking import Booking
 from sewapay.domain.errors import BookingAlreadyPaid, RefundInProgress
-from sewapay.domain.identifiers import BookingId, PaymentId
+from sewapay.domain.identifiers import BookingId, GatewayName, PaymentId
 from sewapay.domain.money import Money
 from sewapay.domain.refund import Refund
 from sewapay.entrypoints.container import Container, build_container
 from sewapay.entrypoints.worker import Worker
-from tests.backend.system.simulation.gateway import CALM, SimulatedGateway
+from tests.backend.system.simulation.gateway import CALM, KHALTI, SimulatedGateway
 from tests.backend.system.simulation.till import Held, Paid, Till
+from tests.backend.system.simulation.truth import truth_of_till
 from tests.backend.system.simulation.turns import BEGAN
-from tests.backend.system.simulation.world import truth_of_till
-from tests.shop import KHALTI, SERVICE, SITA, STAFF
+from tests.shop import SERVICE, SITA, STAFF
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class Outside:
 
     def written(self) -> str:
         paid = [
-            [p.pidx, p.order_reference, p.order_amount, p.dies_at.isoformat(), [p.held.status, p.held.amount,
+            [p.name, p.order_reference, p.order_amount, p.dies_at.isoformat(), [p.held.status, p.held.amount,
              p.held.transaction_id], p.refunds] for p in self.till.payments.values()
         ]  # fmt: skip
         return json.dumps([self.seconds, paid])
@@ -115,8 +115,6 @@ class Outside:
 class Service:
     """One process: the real container, its ports wrapped so that each await of them is a point."""
 
-    weather = CALM
-
     def __init__(self, store: Store, outside: Outside, points: Points) -> None:
         self.outside = outside
         self.points = points
@@ -127,7 +125,7 @@ class Service:
         self.container: Container = build_container(
             {"SEWAPAY_ENV": "test", "SEWAPAY_RETURN_ORIGINS": "https://shop.example", **POLICIES}
         )
-        gateway = SimulatedGateway(self)
+        gateway = SimulatedGateway(self, outside.till, lambda: CALM)
         self.container.gateways.override(providers.Object({gateway.name: gateway}))
         self.container.store.override(providers.Object(self))
         self.container.clock.override(providers.Object(self))
@@ -145,8 +143,14 @@ class Service:
     def note(self, line: str) -> None:
         return
 
+    def heard(self, name: str, *, is_true: bool) -> None:
+        return
+
     def is_written_down(self, order: Order, wanted: RefundOrder | None) -> bool:
         return True  # the simulation judges that
+
+    def is_of(self, order: Order, gateway: GatewayName) -> bool:
+        return True  # likewise
 
     def complain(self, text: str) -> None:
         self.complaints.append(text)

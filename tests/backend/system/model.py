@@ -1,20 +1,23 @@
 """What callers of the service were told, in plain values, and what that means for the next answers.
 
-It knows requests, answers and Khalti's ledger. It never asks our own code what would be right.
+It knows requests, answers and the gateways' ledgers. It never asks our own code what would be right.
 """
 
 import re
-from collections import defaultdict
+from collections import ChainMap, defaultdict
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
 from attrs import define, field, frozen
 
-from tests.backend.system.promises import MONEY, PAID_AT_KHALTI, SETTLED, Rows
+from tests.backend.system.forms import FormGateway
+from tests.backend.system.promises import MONEY, PAID_THERE, SETTLED, Rows, name_there
 from tests.backend.system.world import STAFF, Khalti
 
 __all__ = ["Call", "Model"]
 
+FORM: Final = re.compile(r'(?:"reference":"|name="reference" value=")([A-Z0-9]{20})"')
 PIDX: Final = re.compile(r"[?&]pidx=([2-9A-HJ-NP-Za-km-z]{22})(?![0-9A-Za-z])")
 FOR_STAFF: Final = frozenset({"refund", "resolve", "events"})
 REFUND_BECOMES: Final = {
@@ -64,13 +67,16 @@ class Judging:
 class Model:
     """What was told since the day began.
 
-    `links`: the booking of each pidx that somebody was shown. `successes`: what the guide's second call said, without
-    the booking's status. `heard`: the numbers of a booking's events in the order in which the feed told them.
+    `links`: the booking of each pidx that somebody was shown, and `forms` of each form, by our reference. `successes`:
+    what the guide's second call said, without the booking's status. `heard`: the numbers of a booking's events in the
+    order in which the feed told them.
     """
 
     khalti: Khalti
+    form_gateways: Mapping[str, FormGateway] = field(factory=dict)
     bookings: dict[int, dict[str, Any]] = field(factory=dict)
     links: dict[str, int] = field(factory=dict)
+    forms: dict[str, int] = field(factory=dict)
     successes: dict[tuple[int, str], dict[str, Any]] = field(factory=dict)
     kept: dict[tuple[str, str, str], Kept] = field(factory=dict)
     refunds: dict[str, dict[str, Any]] = field(factory=dict)
@@ -117,7 +123,14 @@ class Model:
     # --- what each may say -------------------------------------------------------------------------------------------
 
     def _judge_open(self, call: Call, answer: httpx.Response, judging: Judging) -> None:
-        found = PIDX.search(answer.headers.get("location", "") + answer.text)
+        form = FORM.search(answer.text)
+        if answer.is_success and form is not None:
+            self._note_form(call, form[1], judging)
+            return
+        onward = answer.headers.get("location", "")
+        if call.form is not None and call.form["gateway"] in self.form_gateways and onward.startswith("/return/"):
+            return  # it is told how that payment stands instead
+        found = PIDX.search(onward + answer.text)
         if answer.status_code not in (200, 201, 303) or found is None:
             refused = (200, 409, 422) if call.key is not None else (200, 409)
             assert answer.status_code in refused, answer.text
@@ -131,6 +144,15 @@ class Model:
         if judging.alone and not judging.spoiled:
             assert self.khalti.status(pidx) == "Initiated", "a link that was used is not handed out again"
 
+    def _note_form(self, call: Call, reference: str, judging: Judging) -> None:
+        gateway = self.form_gateways[str((call.body or call.form or {})["gateway"])]
+        there = gateway.till.payments[reference]
+        assert judging.rows.bookings.get(call.booking, {"status": "pending"})["status"] == "pending"
+        assert there.order_amount == self.bookings[call.booking]["amount"]
+        assert self.forms.setdefault(reference, call.booking) == call.booking, "nobody is shown another booking's form"
+        if judging.alone and not judging.spoiled:
+            assert there.held.status == "absent", "a form that is known to have been posted is not handed out again"
+
     def _judge_process(self, call: Call, answer: httpx.Response, judging: Judging) -> None:
         assert answer.status_code == 200
         body, pidx = answer.json(), str(call.pidx)
@@ -139,7 +161,7 @@ class Model:
             assert not told_before or self.khalti.status(pidx) == "Refunded", "a success stays one until it is refunded"
             return
         assert self.links.get(pidx) == call.booking
-        assert self.khalti.status(pidx) in PAID_AT_KHALTI
+        assert self.khalti.status(pidx) in PAID_THERE
         assert body.pop("booking_status") in SETTLED
         assert self.successes.setdefault((call.booking, pidx), body) == body, "the same answer each time"
 
@@ -200,11 +222,11 @@ class Model:
 
     def untrue(self, rows: Rows) -> list[str]:
         """Everything that somebody was told, and that the rows do not bear out."""
-        by_pidx = {payment["gateway_reference"]: payment for payment in rows.payments.values()}
+        by_name = {name_there(payment): payment for payment in rows.payments.values()}
         wrong = [
-            f"link {pidx} was shown for booking {number}"
-            for pidx, number in self.links.items()
-            if pidx not in by_pidx or by_pidx[pidx]["booking_id"] != number
+            f"{name} was shown for booking {number}"
+            for name, number in ChainMap(self.links, self.forms).items()
+            if name not in by_name or by_name[name]["booking_id"] != number
         ]
         for number, booking in self.bookings.items():
             row = rows.bookings[number]
@@ -215,7 +237,7 @@ class Model:
             if booking["is_canceled"] and row["status"] == "pending":
                 wrong.append(f"booking {number} was canceled and is pending")
         for number, pidx in self.successes:
-            if rows.bookings[number]["status"] not in SETTLED or by_pidx[pidx]["status"] not in MONEY:
+            if rows.bookings[number]["status"] not in SETTLED or by_name[pidx]["status"] not in MONEY:
                 wrong.append(f"payment {pidx} of booking {number} was a success")
         kept = {refund["id"]: refund for refund in rows.refunds}
         for id, told in self.refunds.items():

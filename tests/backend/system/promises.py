@@ -1,6 +1,6 @@
-"""What must be true of our database, whatever happened: compared with Khalti's ledger, in plain values.
+"""What must be true of our database, whatever happened: compared with the gateways' ledgers, in plain values.
 
-Nothing here imports the code under test. Rows come from plain SQL, the ledger is the stand-in's, and the tables below
+Nothing here imports the code under test. Rows come from plain SQL, the ledgers are the stand-ins', and the tables below
 are written by hand from docs/money-safety.md.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-PAID_AT_KHALTI: Final = frozenset({"Completed", "Partially Refunded", "Refunded"})
+PAID_THERE: Final = frozenset({"Completed", "Partially Refunded", "Refunded"})
 MONEY: Final = frozenset({"completed", "partially_refunded", "refunded"})
 
 # A status never gives way to one of a lower rank; of the three endings without money none follows another. What a
@@ -33,12 +33,12 @@ RANK: Final = MappingProxyType(
     }
 )
 TOLD_BY: Final = MappingProxyType({"payment.opened": "open"} | {f"payment.{status}": status for status in RANK})
-KHALTI_SAID: Final = MappingProxyType(
+SAID_THERE: Final = MappingProxyType(
     {
         "pending": frozenset({"Pending"}),
         "canceled": frozenset({"User canceled"}),
-        "expired": frozenset({"Expired"}),
-        "completed": PAID_AT_KHALTI,
+        "expired": frozenset({"Expired", "Absent"}),
+        "completed": PAID_THERE,
         "partially_refunded": frozenset({"Partially Refunded", "Refunded"}),
         "refunded": frozenset({"Refunded"}),
     }
@@ -54,6 +54,9 @@ BECOMES: Final = MappingProxyType(
     }
 )
 SETTLED: Final = frozenset({"confirmed", "refunded"})
+
+# Gateways whose form is taken once, so that a customer who comes back is given another; the audit judges how soon.
+SINGLE_ENTRY: Final = frozenset({"forms", "bank"})
 
 Row = Mapping[str, Any]
 
@@ -77,12 +80,13 @@ class Rows:
 
 
 @frozen(kw_only=True)
-class AtKhalti:
-    """One line of Khalti's ledger. `ever`: every status that the payment ever had there.
+class AtGateway:
+    """One line of a gateway's ledger, in Khalti's words. `ever`: every status that the payment ever had there.
 
     `given_back`: what each of our calls gave back, in paisa.
     """
 
+    gateway: str = "khalti"
     order: str
     amount: int
     status: str
@@ -91,7 +95,19 @@ class AtKhalti:
     given_back: tuple[int, ...] = ()
 
 
-Ledger = Mapping[str, AtKhalti]
+# By what the gateways call the payments: their own references, or ours where they give none.
+Ledger = Mapping[str, AtGateway]
+
+
+def name_there(payment: Row) -> str:
+    """What its gateway calls the payment in this row."""
+    return str(payment["gateway_reference"] or payment["order_reference"])
+
+
+def _there(payment: Row, ledger: Ledger) -> AtGateway | None:
+    """Its line in its own gateway's ledger. Money that came at another gateway is none of its business."""
+    line = ledger.get(name_there(payment))
+    return line if line is not None and line.gateway == payment["gateway"] else None
 
 
 def broken(rows: Rows, ledger: Ledger, now: datetime) -> list[str]:
@@ -131,13 +147,14 @@ def _of_booking(booking: Row, rows: Rows, ledger: Ledger, now: datetime) -> Iter
         yield f"{name} is {booking['status']}, settled by {booking['settled_by']}"
     if booking["status"] in SETTLED:
         yield from _of_confirmation(booking, rows, ledger)
-    live = [
-        payment["id"]
+    live = Counter(
+        payment["gateway"]
         for payment in rows.of_booking(booking["id"])
         if payment["status"] == "open" and payment["has_link"] and now < payment["expires_at"]
-    ]
-    if len(live) > 1:
-        yield f"{name} has {len(live)} live links"
+    )
+    for gateway, links in live.items():
+        if links > 1 and gateway not in SINGLE_ENTRY:
+            yield f"{name} has {links} live links at {gateway}"
 
 
 def _of_confirmation(booking: Row, rows: Rows, ledger: Ledger) -> Iterator[str]:
@@ -153,9 +170,9 @@ def _of_confirmation(booking: Row, rows: Rows, ledger: Ledger) -> Iterator[str]:
     ]
     if named != [payment["id"]]:
         yield f"{name} was told confirmed by {named}, and is settled by {payment['id']}"
-    there = ledger.get(payment["gateway_reference"])
-    if there is None or there.status not in PAID_AT_KHALTI:
-        yield f"{name} is confirmed, and Khalti was not paid"
+    there = _there(payment, ledger)
+    if there is None or there.status not in PAID_THERE:
+        yield f"{name} is confirmed, and its gateway was not paid"
     elif not there.amount == booking["amount"] == payment["amount"] == payment["amount_paid"]:
         yield f"{name} owes {booking['amount']}, and {there.amount} was paid"
     if payment["status"] not in MONEY or payment["surplus"]:
@@ -170,20 +187,20 @@ def _of_payment(payment: Row, rows: Rows, ledger: Ledger) -> Iterator[str]:
     if booking is None:
         yield f"{name} has no booking"
         return
-    there = ledger.get(payment["gateway_reference"])
-    if payment["gateway_reference"] is not None and there is None:
-        yield f"{name} names a pidx that Khalti never gave"
+    there = _there(payment, ledger)
+    if there is None and (payment["gateway_reference"] is not None or payment["has_link"]):
+        yield f"{name} has a name that its gateway never gave"
     if there is not None and there.order != payment["order_reference"]:
         yield f"{name} has a pidx that was given for another order"
     never_shown = status == "expired" and payment["gateway_reference"] is None and not payment["has_link"]
-    if status in KHALTI_SAID and not never_shown and (there is None or not there.ever & KHALTI_SAID[status]):
-        yield f"{name} is {status}, and Khalti never said so"
+    if status in SAID_THERE and not never_shown and (there is None or not there.ever & SAID_THERE[status]):
+        yield f"{name} is {status}, and its gateway never said so"
     if status == "failed" and not (str(payment["reason"]).startswith("not attempted") or _was_closed(payment, rows)):
         yield f"{name} is failed, because {payment['reason']}"
     if status == "failed" and payment["outcome_unknown"] and not _was_closed(payment, rows):
         yield f"{name} is failed and unknown"
     if payment["transaction_id"] is not None and (there is None or there.transaction_id != payment["transaction_id"]):
-        yield f"{name} has a transaction that is not Khalti's"
+        yield f"{name} has a transaction that is not its gateway's"
     settles = booking["settled_by"] == payment["id"]
     if status == "completed" and settles == payment["surplus"]:
         yield f"{name} is completed: it settles ({settles}) or is surplus ({payment['surplus']}), one of the two"
@@ -194,14 +211,14 @@ def _of_payment(payment: Row, rows: Rows, ledger: Ledger) -> Iterator[str]:
         yield from _of_refunds(payment, rows, there)
 
 
-def _of_refunds(payment: Row, rows: Rows, there: AtKhalti) -> Iterator[str]:
+def _of_refunds(payment: Row, rows: Rows, there: AtGateway) -> Iterator[str]:
     """Never more than was paid, and never twice for one request."""
     refunds = [refund for refund in rows.refunds if refund["payment_id"] == payment["id"]]
     sent = [refund["amount"] for refund in refunds if refund["status"] != "rejected"]
     if sum(sent) > (payment["amount_paid"] or 0):
         yield f"payment {payment['id']} was paid {payment['amount_paid']}, and gives {sum(sent)} back"
     if len(there.given_back) > len(sent):
-        yield f"payment {payment['id']} has refunds of {sent}, and Khalti gave {there.given_back} back"
+        yield f"payment {payment['id']} has refunds of {sent}, and its gateway gave {there.given_back} back"
 
 
 def _of_events(payment: Row, rows: Rows) -> Iterator[str]:
@@ -256,7 +273,7 @@ def _on_the_way(before: Rows, after: Rows) -> Iterator[str]:
             continue
         yield from _of_change(was, payment, is_closed=_was_closed(payment, after))
         if after.answers.get(payment_id, 0) < before.answers.get(payment_id, 0):
-            yield f"payment {payment_id} lost what Khalti answered"
+            yield f"payment {payment_id} lost what its gateway answered"
     told = [event for event in after.events if event["booking_id"] in before.bookings]
     kept = {(event["booking_id"], event["sequence"]): event for event in told}
     for event in before.events:
@@ -284,14 +301,14 @@ def _of_change(was: Row, payment: Row, *, is_closed: bool) -> Iterator[str]:
 
 def _still_open(rows: Rows, ledger: Ledger) -> Iterator[str]:
     for payment in rows.payments.values():
-        there = ledger.get(payment["gateway_reference"])
+        there = _there(payment, ledger)
         if there is None:
             continue
-        if there.status in PAID_AT_KHALTI and payment["status"] not in (*MONEY, "under_review"):
-            yield f"payment {payment['id']} is {payment['status']}, and Khalti was paid"
-        if payment["outcome_unknown"] and there.status in PAID_AT_KHALTI:
-            yield f"payment {payment['id']} is still unknown, and Khalti was paid"
+        if there.status in PAID_THERE and payment["status"] not in (*MONEY, "under_review"):
+            yield f"payment {payment['id']} is {payment['status']}, and its gateway was paid"
+        if payment["outcome_unknown"] and there.status in PAID_THERE:
+            yield f"payment {payment['id']} is still unknown, and its gateway was paid"
         booking = rows.bookings[payment["booking_id"]]
         settled = booking["status"] != "pending" or payment["status"] == "under_review"
         if there.status == "Completed" and not settled:
-            yield f"booking {booking['id']} is {booking['status']}, and Khalti was paid"
+            yield f"booking {booking['id']} is {booking['status']}, and its gateway was paid"

@@ -2,10 +2,15 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from tests.backend.system.promises import unsettled
+from sewapay.application.audit import audit_invariants
+from tests.backend.system.forms import FormGateway
+from tests.backend.system.promises import broken, unsettled
+from tests.backend.system.simulation.gateway import FORMS
+from tests.backend.system.simulation.truth import truth_of_till
 from tests.backend.system.world import AS_STAFF, Khalti, World, a_world
 
 
@@ -16,6 +21,28 @@ async def world(database_url: str, khalti: Khalti) -> AsyncIterator[World]:
         await world.forget_the_past()
         yield world
         await world.the_promises_hold()
+
+
+@pytest.fixture
+async def forms(database_url: str, khalti: Khalti) -> AsyncIterator[tuple[World, FormGateway]]:
+    """The same with a gateway beside Khalti that is sent a form and gives nothing back."""
+    async with a_world(database_url, khalti) as world:
+        gateway = FormGateway(name=FORMS, now=world.clock.now)
+        world.beside_khalti = (gateway,)
+        await world.restart()
+        await world.forget_the_past()
+        yield world, gateway
+        rows = await world.rows()
+        assert broken(rows, {**khalti.ledger(), **gateway.ledger()}, world.clock.now()) == []
+
+
+async def open_a_form(world: World, booking: int) -> dict[str, Any]:
+    """What the shop is told of a new payment by form."""
+    body = {"booking_id": booking, "gateway": "forms"}
+    answer = await world.http.post("/v1/payments", json=body, headers=AS_STAFF)
+    assert answer.status_code == 201, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
 
 
 async def pass_by(world: World, seconds: int) -> None:
@@ -86,3 +113,60 @@ async def test_an_answer_that_decides_nothing_is_not_asked_for_again_every_fifte
 
     assert (await world.payment(pidx))["outcome_unknown"] is True
     assert sum(looks) == 0, "an hour in which nothing was planned"
+
+
+@pytest.mark.invariant("I12")
+async def test_money_that_went_back_and_was_told_with_another_amount_waits_for_a_person_without_a_finding(
+    world: World,
+) -> None:
+    _, pidx, payment = await world.open_link()
+    world.khalti.pay(pidx)
+    world.khalti.control("refund", pidx=pidx)
+    world.khalti.arm("lookup", "wrong_amount", delta=-1)
+
+    await world.verify(payment["id"])
+
+    row, now = await world.payment(pidx), world.clock.now()
+    assert (row["status"], row["review_reason"]) == ("under_review", "amount_mismatch")
+    assert audit_invariants(await world.books(), world.khalti.truth(), now=now, is_quiet=False) == []
+
+
+@pytest.mark.fault("F62")
+async def test_a_decision_to_refund_is_refused_whole_where_the_gateway_gives_nothing_back(
+    forms: tuple[World, FormGateway],
+) -> None:
+    world, gateway = forms
+    booking = await world.register()
+    first = await open_a_form(world, booking)
+    world.clock.offset += timedelta(minutes=1)
+    second = await open_a_form(world, booking)
+    for told in (first, second):
+        gateway.till.pay(told["order_reference"], world.clock.now())
+        await world.verify(told["id"])
+    surplus = (await world.rows()).payments[second["id"]]
+    asked = await world.http.get(f"/v1/payments/{second['id']}", headers=AS_STAFF)
+    decision = {"decision": "refund", "reason": "paid twice", "version": asked.json()["version"]}
+
+    refused = await world.http.post(f"/v1/payments/{second['id']}/resolution", json=decision, headers=AS_STAFF)
+
+    after = await world.http.get(f"/v1/payments/{second['id']}", headers=AS_STAFF)
+    assert (surplus["surplus"], surplus["review_reason"]) == (True, "surplus")
+    assert (refused.status_code, refused.json()["type"].rsplit("/", 1)[-1]) == (409, "refunds-not-offered")
+    assert after.json()["version"] == decision["version"], "nothing was decided"
+
+
+@pytest.mark.invariant("I7")
+async def test_an_answer_about_another_payment_by_our_reference_is_no_money_of_this_one(
+    forms: tuple[World, FormGateway],
+) -> None:
+    world, gateway = forms
+    one, other = await open_a_form(world, await world.register()), await open_a_form(world, await world.register())
+    gateway.till.pay(other["order_reference"], world.clock.now())
+    gateway.armed.append("another payment")
+
+    await world.verify(one["id"])
+
+    row, now = (await world.rows()).payments[one["id"]], world.clock.now()
+    found = audit_invariants(await world.books(), truth_of_till(gateway.till), now=now, is_quiet=False)
+    assert (row["status"], row["review_reason"], row["amount_paid"]) == ("under_review", "reference_mismatch", None)
+    assert found == []

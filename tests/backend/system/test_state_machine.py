@@ -1,8 +1,9 @@
-"""Customers, staff, Khalti, reconcilers, the shop and restarts in any order: the promises hold after every step.
+"""Customers, staff, gateways, reconcilers, the shop and restarts in any order: the promises hold after every step.
 
 Each rule is something that somebody does to the whole service over HTTP; each call may be repeated later, and several
-may come at once, while reconcilers are at work. The model is what callers were told and what Khalti's ledger says, in
-plain dicts. After every step the promises are judged twice: by `promises.py`, and by the audit that operators run.
+may come at once, while reconcilers are at work. Beside Khalti there are two gateways that are sent a form, one of which
+has one return address for everybody. The model is what callers were told and what each gateway's ledger says, in plain
+dicts. After every step the promises are judged twice: by `promises.py`, and by the audit that operators run.
 
 How hard it looks: the Hypothesis profile (`HYPOTHESIS_PROFILE`), times `SEWAPAY_TEST_TIMES` for a long night.
 """
@@ -10,7 +11,8 @@ How hard it looks: the Hypothesis profile (`HYPOTHESIS_PROFILE`), times `SEWAPAY
 import asyncio
 import json
 import os
-from collections.abc import Coroutine
+from collections import ChainMap
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -35,8 +37,21 @@ from sewapay.application.audit import Books, audit_invariants
 from sewapay.application.reconcile_payments import Reconciled
 from sewapay.standins.faults import Stale
 from sewapay.standins.refusals import Refused
+from tests.backend.system.forms import FAULTS as FORM_FAULTS
+from tests.backend.system.forms import FormGateway
 from tests.backend.system.model import Call, Judging, Model
-from tests.backend.system.promises import Rows, broken, broken_between, unsettled
+from tests.backend.system.promises import (
+    MONEY,
+    SINGLE_ENTRY,
+    Ledger,
+    Rows,
+    broken,
+    broken_between,
+    name_there,
+    unsettled,
+)
+from tests.backend.system.simulation.gateway import BANK, FORMS
+from tests.backend.system.simulation.truth import AllTruths, truth_of_till
 from tests.backend.system.world import (
     GUIDE,
     HEADERS_OF,
@@ -95,6 +110,8 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"on": "refund", "fault": "html"},
     {"on": "refund", "fault": "malformed"},
 )
+AT_A_FORM: Final = ("pay", "pay", "pay", "pending", "absent", "canceled", "ambiguous")
+GATEWAYS: Final = ("khalti", "khalti", "forms", "bank")
 WORDS: Final = ("Completed", "User canceled", "Expired", "Pending", "Refunded", "completed", "", "zzz", "पूरा")
 STRANGER: Final = "strangerstrangerstrang"
 REASON: Final = "as the panel shows it"
@@ -115,6 +132,8 @@ WEEK_SECONDS: Final = 7 * 24 * 3600
 
 which = st.integers(0, 9)
 spoiled = st.sampled_from((None, None, None, *(fault for fault in FAULTS if fault["on"] == "lookup")))
+form_spoiled = st.sampled_from((None, None, None, *FORM_FAULTS))
+gateways = st.sampled_from(GATEWAYS)
 refund_spoiled = st.sampled_from((None, None, *(fault for fault in FAULTS if fault["on"] == "refund")))
 keys = st.sampled_from((None, None, None, "a", "b"))
 policy = st.sampled_from(("hold", "honour", "refund"))
@@ -137,12 +156,13 @@ class Payments(RuleBasedStateMachine):
     No rule has a precondition: which rules can be drawn must not hang on which of two calls was the faster one.
     """
 
-    def __init__(self, world: World, runner: asyncio.Runner) -> None:
+    def __init__(self, world: World, runner: asyncio.Runner, forms: Mapping[str, FormGateway]) -> None:
         super().__init__()
         self.world = world
         self.runner = runner
         self.khalti = world.khalti
-        self.model = Model(world.khalti)
+        self.forms = forms
+        self.model = Model(world.khalti, forms)
         self.calls: list[Call] = []
         self.books = Books(time=datetime.now(UTC))
         self.rows = Rows(bookings={}, payments={}, events=(), answers={})
@@ -152,9 +172,11 @@ class Payments(RuleBasedStateMachine):
 
     # --- what happens ------------------------------------------------------------------------------------------------
 
-    @initialize(policies=policies)
-    def a_new_day(self, policies: dict[str, str]) -> None:
+    @initialize(policies=policies, form_gateway=st.sampled_from(("forms", "bank")))
+    def a_new_day(self, policies: dict[str, str], form_gateway: str) -> None:
         self.khalti.forget()
+        for gateway in self.forms.values():
+            gateway.forget()
         self.world.clock.offset = timedelta()
         self.world.ids.made_today = 0
         self.world.decide_by(**policies)
@@ -163,6 +185,7 @@ class Payments(RuleBasedStateMachine):
         self._register(SITA, 113000)
         self._register(RAM, 113000)
         self.a_front_end_opens_a_checkout(booking=0, by_its_owner=True)
+        self._do(self._opening(self._booking(1), form_gateway))
         self.every_promise_holds()
 
     @rule(owner=st.sampled_from((SITA, RAM)), amount=st.sampled_from((1000, 113000, 113001)))
@@ -179,10 +202,10 @@ class Payments(RuleBasedStateMachine):
             Call(kind="open", method="POST", path=path, who=self._who(number, by_its_owner), booking=number, body=body)
         )
 
-    @rule(booking=which, return_url=st.sampled_from((None, f"{SHOP}/thanks")), key=keys)
-    def the_shop_opens_a_checkout(self, booking: int, return_url: str | None, key: str | None) -> None:
+    @rule(booking=which, gateway=gateways, return_url=st.sampled_from((None, f"{SHOP}/thanks")), key=keys)
+    def the_shop_opens_a_checkout(self, booking: int, gateway: str, return_url: str | None, key: str | None) -> None:
         number = self._booking(booking)
-        body = {"booking_id": number, "gateway": "khalti", "return_url": return_url}
+        body = {"booking_id": number, "gateway": gateway, "return_url": return_url}
         self._do(
             Call(
                 kind="open",
@@ -195,11 +218,57 @@ class Payments(RuleBasedStateMachine):
             )
         )
 
-    @rule(booking=which)
-    def somebody_with_the_link_opens_a_checkout(self, booking: int) -> None:
-        number = self._booking(booking)
-        path = self.model.bookings[number]["page"]
-        self._do(Call(kind="open", method="POST", path=path, who="", booking=number, form={"gateway": "khalti"}))
+    @rule(booking=which, gateway=gateways)
+    def somebody_with_the_link_opens_a_checkout(self, booking: int, gateway: str) -> None:
+        self._do(self._opening(self._booking(booking), gateway))
+
+    @rule(form=which, what=st.sampled_from(AT_A_FORM))
+    def the_customer_does_something_at_a_form(self, form: int, what: str) -> None:
+        """The form is posted first, which a gateway takes once."""
+        self._at_a_form(self._form(form), what)
+
+    @rule(form=which, before=st.sampled_from((None, *AT_A_FORM[3:])), back=st.integers(0, 2), fault=form_spoiled)
+    def the_customer_pays_a_form_and_comes_back(
+        self, form: int, before: str | None, back: int, fault: str | None
+    ) -> None:
+        """At once, or after something else that we were told of. Whoever paid is never told that they did not."""
+        reference = self._form(form)
+        gateway, row = self._of_form(reference)
+        comes_back = self._returning(row, back)
+        if before is not None:
+            self._at_a_form(reference, before)
+            self._do(comes_back)
+        if not gateway.till.pay(reference, self.world.clock.now(), late=True):
+            return
+        is_spoiled = bool(gateway.armed) or fault is not None
+        if fault is not None and len(gateway.armed) < 3:
+            gateway.armed.append(fault)
+        self._do(comes_back)
+        self._read()
+        status = self.rows.payments[row["id"]]["status"]
+        assert is_spoiled or status in (*MONEY, "under_review"), f"{reference} was paid, and is {status}"
+
+    @rule(form=which, then=gateways, ending=st.sampled_from((None, "absent", "canceled", "pay")))
+    def the_customer_wants_to_pay_elsewhere(self, form: int, then: str, ending: str | None) -> None:
+        """In the middle of a payment, which may be gone on with later."""
+        reference = self._form(form)
+        self._at_a_form(reference, "pending")
+        self._do(self._opening(self.model.forms[reference], then))
+        if ending is not None:
+            self._at_a_form(reference, ending)
+            self._do(self._opening(self.model.forms[reference], then))
+
+    @rule(form=which, amount=st.sampled_from((None, 100, 500)))
+    def the_merchant_refunds_in_a_form_gateways_panel(self, form: int, amount: int | None) -> None:
+        reference = self._form(form)
+        self._of_form(reference)[0].till.give_back(reference, amount, self.world.clock.now(), by="panel")
+
+    @rule(form=which)
+    def an_answer_about_a_form_comes_late(self, form: int) -> None:
+        """It was paid while the answer was on its way."""
+        gateway, row = self._of_form(self._form(form))
+        gateway.armed.insert(0, "paid meanwhile")
+        self._do(self._verifying(row, STAFF))
 
     @rule(link=which, what=st.sampled_from(("pay", "pay", "pay", "pend", "cancel", "expire")))
     def the_customer_does_something_at_khalti(self, link: int, what: str) -> None:
@@ -245,6 +314,9 @@ class Payments(RuleBasedStateMachine):
             with suppress(Refused):
                 self.khalti.simulator.pay(pidx)
             self._do(self._processing(number, pidx, self.model.bookings[number]["owner"]))
+        for reference in [reference for reference, of in self.model.forms.items() if of == number]:
+            self._at_a_form(reference, "pay")
+            self._do(self._returning(self._of_form(reference)[1], 0))
 
     @rule(payment=which)
     def khalti_goes_back_in_time_for_a_moment(self, payment: int) -> None:
@@ -385,9 +457,13 @@ class Payments(RuleBasedStateMachine):
         elif self.model.links:
             self._arm({**fault, "known": next(iter(self.model.links))})
 
+    @rule(gateway=st.sampled_from(("forms", "bank")), faults=st.lists(st.sampled_from(FORM_FAULTS), max_size=2))
+    def something_will_go_wrong_at_a_form_gateway(self, gateway: str, faults: list[str]) -> None:
+        self.forms[gateway].armed = faults
+
     @rule()
     def all_is_well_again(self) -> None:
-        self.khalti.heal()
+        self._heal()
         self.run(self.world.calm_down())
 
     @rule(really=st.sampled_from((True, False, False)))
@@ -405,7 +481,7 @@ class Payments(RuleBasedStateMachine):
         self._read()
         now = self.world.clock.now()
 
-        wrong = broken(self.rows, self.khalti.ledger(), now) + broken_between(before, self.rows)
+        wrong = broken(self.rows, self._ledger(), now) + broken_between(before, self.rows)
         wrong += self.model.untrue(self.rows) + self._findings(now, is_quiet=False)
         assert wrong == [], wrong
 
@@ -413,13 +489,13 @@ class Payments(RuleBasedStateMachine):
         """All is well again: everything has to come right by itself, in the time that the schedule takes."""
         if not self.model.bookings:
             return
-        self.khalti.heal()
+        self._heal()
         for row in self.rows.payments.values():
             if self._went_back_in_the_panel(row) or self._was_paid_too_late(row):
                 self._do(self._verifying(row, STAFF))
         came_to_rest = self._let_the_schedule_run_out()
         self.every_promise_holds()
-        wrong = unsettled(self.rows, self.khalti.ledger()) + self._findings(came_to_rest, is_quiet=True)
+        wrong = unsettled(self.rows, self._ledger()) + self._findings(came_to_rest, is_quiet=True)
         assert wrong == [], wrong
         for number in self.model.bookings:
             self._is_shown_as_it_is(number)
@@ -442,10 +518,11 @@ class Payments(RuleBasedStateMachine):
     def _findings(self, now: datetime, *, is_quiet: bool) -> list[str]:
         found = audit_invariants(
             self.books,
-            self.khalti.truth(),
+            AllTruths.of_each([self.khalti.truth(), *(truth_of_till(gateway.till) for gateway in self.forms.values())]),
             now=now,
             is_quiet=is_quiet,
             honours_surplus=self.world.environ["SEWAPAY_ON_SURPLUS"] == "honour",
+            single_entry=SINGLE_ENTRY,
         )
         return [str(finding) for finding in found]
 
@@ -476,6 +553,14 @@ class Payments(RuleBasedStateMachine):
         self.books = self.run(self.world.books())
         self.rows = rows_in(self.books)
 
+    def _ledger(self) -> Ledger:
+        return ChainMap(self.khalti.ledger(), *(gateway.ledger() for gateway in self.forms.values()))
+
+    def _heal(self) -> None:
+        self.khalti.heal()
+        for gateway in self.forms.values():
+            gateway.armed.clear()
+
     def _register(self, owner: str, amount: int) -> None:
         sent = a_booking(owner, amount)
         answer = self.run(self.world.http.post("/v1/bookings", json=sent, headers=self.world.as_shop))
@@ -490,6 +575,23 @@ class Payments(RuleBasedStateMachine):
     def _pidx(self, place: int) -> str:
         """One of the links that were shown; the last place is a pidx that nobody was shown."""
         return STRANGER if place == 9 else list(self.model.links)[place % len(self.model.links)]
+
+    def _form(self, place: int) -> str:
+        """One of the forms that were shown."""
+        return list(self.model.forms)[place % len(self.model.forms)]
+
+    def _of_form(self, reference: str) -> tuple[FormGateway, Any]:
+        """The gateway that the form is for, and the payment's row."""
+        row = next(row for row in self.rows.payments.values() if row["order_reference"] == reference)
+        return self.forms[row["gateway"]], row
+
+    def _at_a_form(self, reference: str, what: str) -> None:
+        till, now = self._of_form(reference)[0].till, self.world.clock.now()
+        till.enter(reference, now)
+        if what == "pay":
+            till.pay(reference, now, late=True)
+        else:
+            till.says(reference, what, now)
 
     def _payment(self, place: int) -> Any:
         return list(self.rows.payments.values())[place % len(self.rows.payments)]
@@ -508,6 +610,17 @@ class Payments(RuleBasedStateMachine):
             self.world.clock.offset += timedelta(seconds=seconds)
         if seconds >= 300:
             self.run(self.world.calm_down())
+
+    def _opening(self, number: int, gateway: str) -> Call:
+        path = self.model.bookings[number]["page"]
+        return Call(kind="open", method="POST", path=path, who="", booking=number, form={"gateway": gateway})
+
+    def _returning(self, row: Any, back: int) -> Call:
+        """To the payment's own address, to the one for those who did not pay, or to the one that all of them have."""
+        path = (f"/return/{row['id']}/?status=COMPLETE", f"/return/{row['id']}/unfinished")[back % 2]
+        if row["gateway"] == "bank":
+            path = f"/return/bank/?TXNID={row['order_reference']}"
+        return Call(kind="return", method="GET", path=path, who="", booking=row["booking_id"])
 
     def _processing(self, number: int, pidx: str, who: str) -> Call:
         body = {"pidx": pidx, "transaction_id": "forged", "booking_id": number, "purchase_order_id": "booking_1_1"}
@@ -562,11 +675,14 @@ class Payments(RuleBasedStateMachine):
 
     def _was_paid_too_late(self, row: Any) -> bool:
         """After the last look, by somebody who never came back: only Khalti's statement tells."""
-        there = self.khalti.ledger().get(row["gateway_reference"])
+        there = self._ledger().get(name_there(row))
         is_over = row["next_check_at"] is None and row["status"] in ENDED
         return is_over and there is not None and there.transaction_id is not None
 
     def _went_back_in_the_panel(self, row: Any) -> bool:
+        if row["gateway"] in self.forms:
+            there = self.forms[row["gateway"]].till.payments.get(row["order_reference"])
+            return there is not None and bool(there.refunds)
         pidx = row["gateway_reference"]
         return pidx is not None and any(refund.by == "panel" for refund in self.khalti.at(pidx).refunds)
 
@@ -592,7 +708,7 @@ class Payments(RuleBasedStateMachine):
             self.calls += [call for call in calls if call not in self.calls]
         calls = tuple(call for call in calls if self._can_be_told_apart(call))
         judging = Judging(
-            spoiled=self.khalti.armed > 0,
+            spoiled=self.khalti.armed > 0 or any(gateway.armed for gateway in self.forms.values()),
             alone=len(calls) == 1 and not workers,
             rows=self.rows,
             told_before=frozenset(self.model.successes),
@@ -606,19 +722,18 @@ class Payments(RuleBasedStateMachine):
             assert (done.broken, done.poisoned) == ((), ()), done
 
     async def _send(self, calls: tuple[Call, ...], workers: int) -> tuple[list[httpx.Response], list[Reconciled]]:
-        sent = [
-            self.world.http.request(
-                call.method,
-                call.path,
-                json=call.body,
-                data=call.form,
-                headers={**HEADERS_OF.get(call.who, {}), **({} if call.key is None else {"Idempotency-Key": call.key})},
-            )
-            for call in calls
-        ]
+        sent = [self._made(call) for call in calls]
         runs = [self.world.reconcile(workers)] if workers else []
         answers, done = await asyncio.gather(asyncio.gather(*sent), asyncio.gather(*runs))
         return list(answers), [one for run in done for one in run]
+
+    async def _made(self, call: Call) -> httpx.Response:
+        """The answer, or the page with a form that it leads to."""
+        key = {} if call.key is None else {"Idempotency-Key": call.key}
+        headers = {**HEADERS_OF.get(call.who, {}), **key}
+        answer = await self.world.http.request(call.method, call.path, json=call.body, data=call.form, headers=headers)
+        onward = answer.headers.get("location", "")
+        return await self.world.http.get(onward) if onward.endswith("/form/") else answer
 
 
 def _waits_for_time(row: Any) -> bool:
@@ -652,9 +767,12 @@ def test_the_promises_hold_whatever_happens_in_whatever_order(
         entered = a_world(database_url, khalti, SEWAPAY_LOOKUPS_PER_MINUTE="1000000")
         world = runner.run(entered.__aenter__())
         world.clock.hurries = True
+        forms = {str(name): FormGateway(name=name, now=world.clock.now) for name in (FORMS, BANK)}
+        world.beside_khalti = tuple(forms.values())
+        runner.run(world.restart())
         try:
             store = request.node.callspec.params["database_url"]
-            machine = cast(type[Payments], partial(Payments, world, runner))
+            machine = cast(type[Payments], partial(Payments, world, runner, forms))
             run_state_machine_as_test(machine, settings=figures(store))
         finally:
             runner.run(entered.__aexit__(None, None, None))

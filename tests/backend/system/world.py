@@ -29,6 +29,7 @@ from sewapay.adapters.system import RandomIds
 from sewapay.adapters.web.auth import issue_token
 from sewapay.application.access import Scope
 from sewapay.application.audit import Books, GatewayTruth, truth_from_simulator
+from sewapay.application.ports import PaymentGateway
 from sewapay.application.reconcile_payments import Reconciled
 from sewapay.application.storage import Store
 from sewapay.domain.identifiers import PaymentId
@@ -37,7 +38,7 @@ from sewapay.entrypoints.container import Container, build_container
 from sewapay.entrypoints.settings import Settings
 from sewapay.entrypoints.worker import Worker
 from sewapay.standins.faults import Fault
-from tests.backend.system.promises import AtKhalti, Rows, broken
+from tests.backend.system.promises import AtGateway, Rows, broken
 
 JWT_SECRET: Final = "the secret of the tests of the whole system, and of nothing else"
 KHALTI_KEY: Final = "canary0123456789abcdef0123456789"
@@ -52,8 +53,8 @@ GUIDE: Final = "/api/bookings/payments"
 
 _BOOKINGS: Final = "SELECT id, status, settled_by, amount FROM bookings WHERE id >= $1"
 _PAYMENTS: Final = (
-    "SELECT id, booking_id, order_reference, amount, created_at, status, gateway_reference, expires_at, said, reason,"
-    " outcome_unknown, surplus, review_reason, amount_paid, amount_refunded, transaction_id, paid_at,"
+    "SELECT id, booking_id, gateway, order_reference, amount, created_at, status, gateway_reference, expires_at, said,"
+    " reason, outcome_unknown, surplus, review_reason, amount_paid, amount_refunded, transaction_id, paid_at,"
     " next_step IS NOT NULL AS has_link FROM payments WHERE booking_id >= $1"
 )
 _EVENTS: Final = (
@@ -240,7 +241,7 @@ class Khalti:
         """What an honest look-up would say."""
         return self.at(pidx).status(self.simulator.now()).value
 
-    def ledger(self) -> dict[str, AtKhalti]:
+    def ledger(self) -> dict[str, AtGateway]:
         """Everything that it knows, and the statuses that each payment had whenever this was asked."""
         now = self.simulator.now()
         told = {}
@@ -248,7 +249,7 @@ class Khalti:
             status = payment.status(now).value
             ever = self._ever.setdefault(payment.pidx, set())
             ever.add(status)
-            told[payment.pidx] = AtKhalti(
+            told[payment.pidx] = AtGateway(
                 order=payment.purchase.purchase_order_id,
                 amount=payment.purchase.amount,
                 status=status,
@@ -364,6 +365,7 @@ class World:
     """The service, its database and Khalti.
 
     `first`: the number of this test's first booking. `cursor`: how far somebody has followed the events.
+    `beside_khalti`: more gateways that are enabled.
     """
 
     database: Database
@@ -371,6 +373,7 @@ class World:
     environ: Mapping[str, str]
     clock: MovedClock = field(factory=MovedClock)
     ids: DailyIds = field(factory=DailyIds)
+    beside_khalti: Sequence[PaymentGateway] = ()
     store: Store | None = None
     first: int = 1
     cursor: str | None = None
@@ -393,6 +396,7 @@ class World:
         container = self._container = build_container(self.environ)
         container.clock.override(providers.Object(self.clock))
         container.ids.override(providers.Object(self.ids))
+        self._enable_more(container)
         if self.store is not None:
             container.store.override(providers.Object(self.store))
         started: asyncio.Future[httpx.AsyncClient] = asyncio.get_running_loop().create_future()
@@ -454,6 +458,11 @@ class World:
         """The five minutes are over, by the database's clock, for which a silent gateway is left alone."""
         await self.database.change("UPDATE paces SET silences = 0, away_until = NULL")
 
+    def _enable_more(self, container: Container) -> None:
+        if self.beside_khalti:
+            more = {gateway.name: gateway for gateway in self.beside_khalti}
+            container.gateways.override(providers.Object({**container.gateways(), **more}))
+
     def _running(self) -> Container:
         if self._container is None:
             raise RuntimeError("the service is not running")
@@ -463,6 +472,7 @@ class World:
         if self._beside is None:
             self._beside = build_container(self.environ)
             self._beside.clock.override(providers.Object(self.clock))
+            self._enable_more(self._beside)
             await self._beside.store().open()
         return self._beside
 

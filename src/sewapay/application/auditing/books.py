@@ -91,8 +91,11 @@ class Book:
         return [
             answer
             for answer in self.observations[payment["id"]]
-            if None in (answer["gateway_reference"], payment["gateway_reference"])
-            or answer["gateway_reference"] == payment["gateway_reference"]
+            if answer["order_reference"] in (None, payment["order_reference"])
+            and (
+                None in (answer["gateway_reference"], payment["gateway_reference"])
+                or answer["gateway_reference"] == payment["gateway_reference"]
+            )
         ]
 
     def was_decided(self, payment: Row, *decisions: str) -> bool:

@@ -5,6 +5,7 @@ import random
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from dependency_injector import providers
@@ -12,10 +13,10 @@ from dependency_injector import providers
 from sewapay.application.errors import StoreUnavailable
 from sewapay.application.ports import Order, RefundOrder
 from sewapay.application.storage import Tx, View
-from sewapay.domain.identifiers import OrderReference, PaymentId, RefundId
+from sewapay.domain.identifiers import GatewayName, OrderReference, PaymentId, RefundId
 from sewapay.entrypoints.container import Container, build_container
 from tests.backend.system.simulation.database import Database
-from tests.backend.system.simulation.gateway import CALM, SimulatedGateway, Weather
+from tests.backend.system.simulation.gateway import CALM, CAN, SimulatedGateway, Weather
 from tests.backend.system.simulation.till import Till
 from tests.backend.system.simulation.turns import Turns, VirtualClock
 
@@ -27,15 +28,15 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 class Shared:
-    """What all processes have in common: the machine, the database, the gateway, and what the seed decided."""
+    """What all processes have in common: the machine, the database, the gateways, and what the seed decided."""
 
     def __init__(self, chance: random.Random, turns: Turns, clock: VirtualClock, database: Database) -> None:
         self.chance = chance
         self.turns = turns
         self.clock = clock
         self.database = database
-        self.till = Till()
-        self.weather = CALM
+        self.tills = {name: Till(name, by_form=can.single_entry) for name, can in CAN.items()}
+        self.weather: dict[GatewayName, Weather] = dict.fromkeys(CAN, CALM)
         self.database_is_away = False
         self.commits_go_unheard = 0.0
         self.facts_change = 0.0
@@ -56,13 +57,16 @@ class Process:
         self.name = name
         self.is_alive = True
         self.chance = shared.chance
-        self.till: Till = shared.till
+        self.answers: list[tuple[str, bool]] = []
         self._shared = shared
         self._loop = asyncio.get_running_loop()
         self.container: Container = build_container(environ)
-        gateway = SimulatedGateway(self)
+        gateways = {
+            name: SimulatedGateway(self, till, partial(shared.weather.__getitem__, name))
+            for name, till in shared.tills.items()
+        }
         for provider, part in (
-            (self.container.gateways, {gateway.name: gateway}),
+            (self.container.gateways, gateways),
             (self.container.store, self),
             (self.container.clock, self),
             (self.container.ids, self),
@@ -70,10 +74,6 @@ class Process:
             provider.override(providers.Object(part))
 
     # --- what the gateway and the use cases are given ----------------------------------------------------------------
-
-    @property
-    def weather(self) -> Weather:
-        return self._shared.weather
 
     def now(self) -> datetime:
         return self._shared.clock.now()
@@ -92,6 +92,13 @@ class Process:
 
     def complain(self, text: str) -> None:
         self._shared.complaints.append(text)
+
+    def heard(self, name: str, *, is_true: bool) -> None:
+        """What a gateway answered here about a payment, in the order of the answers; a silence is not true either."""
+        self.answers.append((name, is_true))
+
+    def is_of(self, order: Order, gateway: GatewayName) -> bool:
+        return self._shared.database.read(lambda view: view.payments.get(order.payment_id).gateway == gateway)
 
     def is_written_down(self, order: Order, wanted: RefundOrder | None) -> bool:
         def stored(view: View) -> bool:

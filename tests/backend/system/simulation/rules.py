@@ -1,28 +1,36 @@
 """What customers, merchants, staff, workers and machines do, in whatever order."""
 
-import json
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Final
 
+from attrs import evolve
+
 from sewapay.application.cancel_booking import Cancellation
-from sewapay.application.errors import ApplicationError
-from sewapay.application.idempotency import AlreadyAnswered, Answer, KeyName, Once
 from sewapay.application.open_checkout import CheckoutRequest, OpenedCheckout
-from sewapay.application.refund_payment import RefundRequest
 from sewapay.application.register_booking import NewBooking
-from sewapay.application.resolve_payment import Resolution
-from sewapay.application.verify_payment import Verification
-from sewapay.domain.booking import Booking
-from sewapay.domain.errors import DomainError
-from sewapay.domain.identifiers import BookingId, GatewayName
-from sewapay.domain.money import NOTHING, Money
-from sewapay.domain.payment import Payment
-from sewapay.domain.refund import Refund
-from sewapay.domain.resolution import Decision
-from tests.backend.system.simulation.gateway import CALM, Weather
+from sewapay.application.verify_payment import OurReference, Verification, Verified
+from sewapay.domain.identifiers import BookingId, PaymentId
+from sewapay.domain.money import Money
+from tests.backend.system.simulation.chosen import (
+    a_booking,
+    a_key,
+    a_link,
+    a_payment,
+    booking_told,
+    opened_told,
+    same_answer,
+    till_of,
+)
+from tests.backend.system.simulation.gateway import BANK, CALM, CAN, FORMS, KHALTI, Weather
 from tests.backend.system.simulation.process import Process
-from tests.backend.system.simulation.world import NAMES, World
+from tests.backend.system.simulation.staff import (
+    decide,
+    refund,
+    refund_in_the_panel,
+    several_refunds_at_once,
+    staff_settles,
+)
+from tests.backend.system.simulation.world import NAMES, World, name_of
 from tests.shop import SERVICE, SITA, STAFF
 
 __all__ = ["happen"]
@@ -30,13 +38,15 @@ __all__ = ["happen"]
 Rule = Callable[[World], None]
 
 MOST_BOOKINGS: Final = 8
-KHALTI: Final = GatewayName("khalti")
+CHOSEN: Final = {KHALTI: 6, FORMS: 3, BANK: 2}
 PRICES: Final = (1000, 50000, 113000)
 PAUSES: Final = (0.5, 5, 30, 61, 300, 900, 3700, 90000, 400000)
 MOST_ROUNDS: Final = 4
-LATEST: Final = timedelta(minutes=9)
-ANY: Final = tuple(Decision)
-OF_REFUNDS: Final = (Decision.REFUND_HAPPENED, Decision.REFUND_DID_NOT_HAPPEN)
+ENDED: Final = ("canceled", "expired", "failed")
+GIVES_UP: Final = {
+    False: ("canceled", "expired", "pending", "failed"),
+    True: ("canceled", "absent", "ambiguous", "failed"),
+}
 
 
 async def happen(world: World, ops: int) -> None:
@@ -55,7 +65,8 @@ async def happen(world: World, ops: int) -> None:
             world.check()
     world.heal()
     await world.settle()
-    world.till.ends_what_is_pending(world.clock.now())
+    for till in world.tills.values():
+        till.ends_what_is_pending(world.clock.now())
     for _ in range(MOST_ROUNDS):
         if not await staff_settles(world):
             return
@@ -64,168 +75,90 @@ async def happen(world: World, ops: int) -> None:
     world.check()
 
 
-# --- merchants and their staff ---------------------------------------------------------------------------------------
+# --- merchants -------------------------------------------------------------------------------------------------------
 
 
 def register(world: World) -> None:
     if len(world.database.books().bookings) >= MOST_BOOKINGS:
         return
     amount = Money(world.chance.choice(PRICES))
-    once = _once(world, SERVICE.actor, "register", f"{amount.paisa}", _booking_told)
+    once = a_key(world, SERVICE.actor, "register", f"{amount.paisa}", booking_told)
     new = NewBooking(by=SERVICE, customer=SITA, title="Deep cleaning", amount=amount, once=once)
     process = world.somewhere()
     world.start(
-        "register", process, lambda: process.container.register_booking()(new), _same(world, once, _booking_told)
+        "register", process, lambda: process.container.register_booking()(new), same_answer(world, once, booking_told)
     )
 
 
 def cancel_booking(world: World) -> None:
-    booking_id = _booking(world)
+    booking_id = a_booking(world)
     if booking_id is None:
         return
     process, cancellation = world.somewhere(), Cancellation(by=STAFF, booking_id=booking_id)
     world.start(f"cancel booking {booking_id}", process, lambda: process.container.cancel_booking()(cancellation))
 
 
-def refund(world: World) -> None:
-    payment = _payment(world, lambda payment: payment.money_was_seen)
-    if payment is not None:
-        _refund(world, payment)
-
-
-def several_refunds_at_once(world: World) -> None:
-    payment = _payment(world, lambda payment: payment.money_was_seen)
-    if payment is not None:
-        for _ in range(3):
-            _refund(world, payment)
-
-
-def _refund(world: World, payment: Payment) -> None:
-    paid = payment.amount_paid or payment.amount
-    part = world.chance.choice((None, None, paid.paisa // 2, paid.paisa // 3 + 1))
-    amount = None if part is None else Money(part)
-    once = _once(world, STAFF.actor, f"refund {payment.id}", f"{part}", _refund_told)
-    request = RefundRequest(by=STAFF, payment_id=payment.id, amount=amount, reason="asked for it", once=once)
-    process = world.somewhere()
-    what = f"refund {part or 'all'} of {payment.gateway_reference}"
-    world.start(what, process, lambda: process.container.refund_payment()(request), _same(world, once, _refund_told))
-
-
-def refund_in_the_panel(world: World) -> None:
-    """While nothing of ours is on its way: nobody could tell the two apart, the merchant's staff included."""
-    payment = _payment(world, lambda payment: payment.money_was_seen and payment.amount_reserved == NOTHING)
-    if payment is None or payment.gateway_reference is None or payment.refund_due:
-        return
-    left = world.till.payments[payment.gateway_reference].left
-    amount = world.chance.choice((None, None, left // 2))
-    if left and world.till.give_back(payment.gateway_reference, amount, world.clock.now(), by="panel"):
-        world.note(f"{amount or 'all'} of {payment.gateway_reference} is given back in the panel")
-        if world.chance.random() < 0.5:
-            return  # nobody tells us
-        process = world.somewhere()
-        look = Verification(by=STAFF, payment=payment.id, even_if_settled=True)
-        world.start(
-            f"verify {payment.gateway_reference} again", process, lambda: process.container.verify_payment()(look)
-        )
-
-
-def decide(world: World) -> None:
-    payment = _payment(world, lambda payment: payment.needs_attention or payment.amount_reserved != NOTHING)
-    if payment is None:
-        return
-    decision = world.chance.choice(ANY)
-    if decision in OF_REFUNDS:
-        decision = _what_the_panel_says(world, payment)
-    if decision is Decision.CLOSE and not _is_over(world, payment):
-        decision = Decision.HOLD
-    process = world.somewhere()
-    resolution = Resolution(
-        by=STAFF, payment_id=payment.id, decision=decision, reason="as it stands there", version=payment.version
-    )
-    what = f"decide {decision} about {payment.gateway_reference}"
-    world.start(what, process, lambda: process.container.resolve_payment()(resolution))
-
-
-async def staff_settles(world: World) -> bool:
-    """Whatever waits for a person is decided by one who looks into the panel; False when nothing waits."""
-    waiting = [payment for payment in world.payments() if payment.needs_attention]
-    process = world.processes[NAMES[0]]
-    for payment in waiting:
-        at_last = Decision.CLOSE if _is_over(world, payment) else Decision.HOLD
-        tries = (_what_the_panel_says(world, payment), Decision.REFUND, Decision.HONOUR, at_last)
-        for decision in tries:
-            resolution = Resolution(
-                by=STAFF, payment_id=payment.id, decision=decision, reason="at last", version=payment.version
-            )
-            try:
-                await process.container.resolve_payment()(resolution)
-            except (ApplicationError, DomainError) as refused:
-                world.note(f"not {decision} about {payment.gateway_reference}: {refused}")
-                continue
-            world.note(f"{decision} is decided about {payment.gateway_reference}")
-            break
-        else:
-            world.shared.complaints.append(f"nobody can decide about payment {payment.id}")
-        world.check()
-    return bool(waiting)
-
-
-def _is_over(world: World, payment: Payment) -> bool:
-    """Whether the panel shows that nobody can pay it any more, and that nothing came which is not known here."""
-    there = world.till.payments.get(payment.gateway_reference or "")
-    return there is None or payment.money_was_seen or there.held.status in ("canceled", "expired", "failed")
-
-
-def _what_the_panel_says(world: World, payment: Payment) -> Decision:
-    """Whether the refund that went unanswered stands in the gateway's books."""
-    there = world.till.payments.get(payment.gateway_reference or "")
-    sent = sum(amount for amount, by in there.refunds if by == "api") if there else 0
-    refunds = world.database.read(lambda view: view.refunds.of_payment(payment.id))
-    known = sum(refund.amount.paisa for refund in refunds if refund.status == "confirmed")
-    return Decision.REFUND_HAPPENED if sent > known else Decision.REFUND_DID_NOT_HAPPEN
-
-
 # --- customers -------------------------------------------------------------------------------------------------------
 
 
 def open_checkout(world: World) -> None:
-    booking_id = _booking(world)
+    booking_id = a_booking(world)
     if booking_id is not None:
         _open(world, booking_id)
 
 
 def several_tabs_at_once(world: World) -> None:
-    booking_id = _booking(world)
+    booking_id = a_booking(world)
     if booking_id is not None:
         for _ in range(3):
             _open(world, booking_id)
 
 
 def _open(world: World, booking_id: BookingId) -> None:
-    once = _once(world, SERVICE.actor, f"open {booking_id}", "", _opened_told)
-    request = CheckoutRequest(by=SERVICE, booking_id=booking_id, gateway=KHALTI, once=once)
-    process = world.somewhere()
-    same = _same(world, once, _opened_told)
+    gateway = world.chance.choices(list(CHOSEN), list(CHOSEN.values()))[0]
+    once = a_key(world, SERVICE.actor, f"open {booking_id} at {gateway}", "", opened_told)
+    request = CheckoutRequest(by=SERVICE, booking_id=booking_id, gateway=gateway, once=once)
+    process, what = world.somewhere(), f"open a checkout of {booking_id} at {gateway}"
+    same = same_answer(world, once, opened_told)
 
     def shown(result: Any) -> None:
         same(result)
         if isinstance(result, OpenedCheckout):
             world.show(result.payment)
 
-    world.start(f"open a checkout of {booking_id}", process, lambda: process.container.open_checkout()(request), shown)
+    world.start(what, process, lambda: process.container.open_checkout()(request), shown)
+
+
+def enter(world: World) -> None:
+    """A customer posts a form, and is at the gateway's page."""
+    name = a_link(world)
+    if name is not None and till_of(world, name).enter(name, world.clock.now()):
+        world.note(f"{name} is entered")
 
 
 def pay(world: World) -> None:
-    pidx = _link(world)
-    if pidx is None:
-        return
-    there, odd = world.till.payments[pidx], world.chance.random()
-    amount = there.order_amount + world.chance.choice((-500, 500)) if odd < 0.04 else None
-    others = [paid.held.transaction_id for paid in world.till.payments.values() if paid.is_paid]
+    name = a_link(world)
+    if name is not None:
+        _pay(world, name)
+
+
+def every_attempt_is_paid(world: World) -> None:
+    """A customer who opened several pages, at whatever gateways, pays at each of them."""
+    booking_id = a_booking(world)
+    for name, payment in world.shown.items():
+        if payment.booking_id == booking_id:
+            _pay(world, name)
+            _come_back(world, name, world.somewhere())
+
+
+def _pay(world: World, name: str) -> None:
+    till, odd = till_of(world, name), world.chance.random()
+    amount = till.payments[name].order_amount + world.chance.choice((-500, 500)) if odd < 0.04 else None
+    others = [paid.held.transaction_id for paid in till.payments.values() if paid.is_paid]
     transaction = world.chance.choice(others) if others and 0.04 < odd < 0.07 else None
-    late = world.chance.random() < 0.3 and world.clock.now() < there.dies_at + LATEST
-    if world.till.pay(pidx, world.clock.now(), late=late, amount=amount, transaction=transaction):
-        world.note(f"{pidx} is paid{' late' if late else ''} {amount or ''} {transaction or ''}")
+    late = world.chance.random() < 0.3
+    if till.pay(name, world.clock.now(), late=late, amount=amount, transaction=transaction):
+        world.note(f"{name} is paid{' late' if late else ''} {amount or ''} {transaction or ''}")
 
 
 def pay_and_come_back(world: World) -> None:
@@ -234,38 +167,65 @@ def pay_and_come_back(world: World) -> None:
 
 
 def give_up(world: World) -> None:
-    pidx = _link(world)
-    status = world.chance.choice(("canceled", "expired", "pending", "failed"))
-    if pidx is not None and world.till.says(pidx, status, world.clock.now()):
-        world.note(f"{pidx} is {status}")
+    name = a_link(world)
+    if name is None:
+        return
+    till = till_of(world, name)
+    till.enter(name, world.clock.now())
+    status = world.chance.choice(GIVES_UP[till.by_form])
+    if till.says(name, status, world.clock.now()):
+        world.note(f"{name} is {status}")
+
+
+def change_the_gateway(world: World) -> None:
+    """A customer who is at one gateway's page wants to pay at another, which may be the same."""
+    enter(world)
+    open_checkout(world)
 
 
 def come_back(world: World) -> None:
     """From the gateway's page, or an old page that is loaded again."""
-    pidx = _link(world)
-    if pidx is not None:
-        _come_back(world, pidx, world.somewhere())
+    name = a_link(world)
+    if name is not None:
+        _come_back(world, name, world.somewhere())
 
 
-def _come_back(world: World, pidx: str, process: Process) -> None:
-    look = Verification(by=None, payment=world.shown[pidx].id)
-    world.start(f"return of {pidx}", process, lambda: process.container.verify_payment()(look))
+def _come_back(world: World, name: str, process: Process) -> None:
+    """To the payment's own address, or to one that all payments of the gateway have.
+
+    Nobody who paid is told that they did not, unless the gateway lied or said nothing.
+    """
+    payment, began = world.shown[name], len(process.answers)
+    was_paid = till_of(world, name).payments[name].is_paid
+    which: PaymentId | OurReference = payment.id
+    if CAN[payment.gateway].registered_return:
+        which = OurReference(payment.gateway, payment.environment, payment.order_reference)
+
+    def told(verified: Verified) -> None:
+        answers = [is_true for about, is_true in process.answers[began:] if about == name]
+        if was_paid and answers and all(answers) and verified.payment.status in ENDED:
+            world.shared.complaints.append(f"{name} was paid, and who paid was told {verified.payment.status}")
+        if verified.payment.id != payment.id:
+            world.shared.complaints.append(f"I5 {name} came back as payment {verified.payment.id}")
+
+    look = Verification(by=None, payment=which)
+    world.start(f"return of {name}", process, lambda: process.container.verify_payment()(look), told)
 
 
 def many_come_back_at_once(world: World) -> None:
-    pidx = _link(world)
-    if pidx is None:
+    name = a_link(world)
+    if name is None:
         return
-    for name in (*NAMES, *NAMES):
-        _come_back(world, pidx, world.processes[name])
+    for where in (*NAMES, *NAMES):
+        _come_back(world, name, world.processes[where])
     work(world)
 
 
 def read(world: World) -> None:
-    payment = _payment(world, lambda payment: True)
+    payment = a_payment(world, lambda payment: True)
     if payment is not None:
         process = world.somewhere()
-        what = f"read {payment.gateway_reference}"
+        what = f"read {name_of(payment)}"
         world.start(what, process, lambda: process.container.read_payment()(payment.id, STAFF))
 
 
@@ -290,11 +250,21 @@ def time_passes(world: World) -> None:
 
 
 def weather_changes(world: World) -> None:
+    """At one gateway, or at all of them at once."""
     fair = world.chance.random() < 0.3
-    world.shared.weather = CALM if fair else Weather.of(world.shared.chance)
+    where = world.chance.choice((list(CAN), *([name] for name in CAN)))
+    for name in where:
+        world.shared.weather[name] = CALM if fair else _weather(world)
     world.shared.facts_change = 0.0 if fair else 0.05
     world.shared.commits_go_unheard = 0.0 if fair else world.chance.choice((0.0, 0.0, 0.02))
-    world.note(f"the weather is {world.shared.weather}")
+    world.note(f"the weather at {', '.join(where)} is {world.shared.weather[where[0]]}")
+
+
+def _weather(world: World) -> Weather:
+    """Amounts are lied about only where a person looks at each before anything is done."""
+    weather = Weather.of(world.shared.chance)
+    is_held = world.policies["SEWAPAY_ON_AMOUNT_MISMATCH"] == "hold"
+    return weather if is_held else evolve(weather, wrong_amount=0)
 
 
 def database_goes_and_comes(world: World) -> None:
@@ -314,72 +284,16 @@ def somebody_is_cut_off(world: World) -> None:
         task.cancel()
 
 
-# --- what they choose ------------------------------------------------------------------------------------------------
-
-
-def _booking(world: World) -> BookingId | None:
-    rows = world.database.books().bookings
-    return BookingId(world.chance.choice(rows)["id"]) if rows else None
-
-
-def _payment(world: World, fits: Callable[[Payment], bool]) -> Payment | None:
-    found = [payment for payment in world.payments() if fits(payment)]
-    return world.chance.choice(found) if found else None
-
-
-def _link(world: World) -> str | None:
-    return world.chance.choice(list(world.shown)) if world.shown else None
-
-
-def _once(world: World, actor: str, operation: str, wanted: str, told: Callable[[Any], Answer]) -> Once[Any] | None:
-    """Half of the callers send a key, one of few: so that some come again, and some with another request."""
-    if world.chance.random() < 0.5:
-        return None
-    day = world.clock.now() - timedelta(hours=world.clock.now().hour % 6)
-    key = f"{day:%m%d%H}-{world.chance.randrange(3)}"
-    return Once(
-        name=KeyName(principal=actor, operation=operation, key=key), fingerprint=f"{operation} {wanted}", render=told
-    )
-
-
-def _same(world: World, once: Once[Any] | None, told: Callable[[Any], Answer]) -> Callable[[Any], None]:
-    """I14: whoever asks again under a key hears what was said before, byte for byte, as long as it is kept."""
-
-    def judge(result: Any) -> None:
-        if once is None:
-            return
-        name = f"{once.name.principal} {once.name.operation} {once.name.key}"
-        said = result.answer.body if isinstance(result, AlreadyAnswered) else told(result).body
-        before = world.answered.setdefault(name, said)
-        if before != said:
-            world.shared.complaints.append(f"I14 {name} was answered {before!r}, and then {said!r}")
-
-    return judge
-
-
-def _booking_told(booking: Booking) -> Answer:
-    return _answer(id=int(booking.id))
-
-
-def _opened_told(opened: OpenedCheckout) -> Answer:
-    return _answer(id=str(opened.payment.id), data={"pidx": opened.payment.gateway_reference})
-
-
-def _refund_told(refund: Refund) -> Answer:
-    return _answer(id=str(refund.id), payment_id=str(refund.payment_id), status=refund.status.value)
-
-
-def _answer(**said: object) -> Answer:
-    return Answer(status=201, headers={}, body=json.dumps(said).encode())
-
-
 RULES: Final[dict[Rule, int]] = {
     register: 7,
     open_checkout: 14,
     several_tabs_at_once: 4,
+    enter: 3,
     pay: 8,
     pay_and_come_back: 10,
+    every_attempt_is_paid: 2,
     give_up: 6,
+    change_the_gateway: 3,
     come_back: 8,
     many_come_back_at_once: 3,
     read: 3,

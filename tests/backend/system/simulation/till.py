@@ -1,4 +1,4 @@
-"""The simulated gateway's own ledger, in plain values. It knows nothing of ours and shares no code with it."""
+"""A simulated gateway's own ledger, in plain values. It knows nothing of ours and shares no code with it."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -8,6 +8,10 @@ __all__ = ["LIFE", "Held", "Paid", "Till"]
 
 LIFE: Final = timedelta(minutes=60)
 FEE: Final = 300
+LATEST: Final = timedelta(minutes=9)
+LATEST_FORM: Final = timedelta(days=29)
+MAY_BE_PAID: Final = frozenset({"initiated", "pending", "ambiguous"})
+MAY_BE_PAID_LATE: Final = frozenset({"canceled", "expired", "absent"})
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,20 @@ class Held:
 
 @dataclass
 class Paid:
-    """One link and what became of it. `was`: what it was before, and until when."""
+    """One link or form and what became of it. `was`: what it was before, and until when.
 
-    pidx: str
+    `name`: the gateway's own, or for a form the merchant's order reference. `was_lied_about`: another amount was told.
+    """
+
+    name: str
     order_reference: str
     order_amount: int
     dies_at: datetime
     held: Held
     refunds: list[tuple[int, str]] = field(default_factory=list)
     was: list[tuple[datetime, Held]] = field(default_factory=list)
+    was_entered: bool = False
+    was_lied_about: bool = False
 
     @property
     def is_paid(self) -> bool:
@@ -45,20 +54,26 @@ class Paid:
 
 
 class Till:
-    """Opens links, takes money, gives it back. Without any idempotency: asked twice, it does it twice."""
+    """Opens links, takes money, gives it back. Without any idempotency: asked twice, it does it twice.
 
-    def __init__(self) -> None:
+    `by_form`: it gives no names of its own and holds nothing of a form before somebody posts it; each form is taken
+    once, also days later.
+    """
+
+    def __init__(self, gateway: str = "khalti", *, by_form: bool = False) -> None:
+        self.gateway = gateway
+        self.by_form = by_form
         self.payments: dict[str, Paid] = {}
 
     def open(self, order_reference: str, amount: int, now: datetime) -> Paid:
-        pidx = f"pidx{len(self.payments) + 1:06}"
-        paid = Paid(pidx, order_reference, amount, now + LIFE, Held("initiated", amount))
-        self.payments[pidx] = paid
+        name = order_reference if self.by_form else f"pidx{len(self.payments) + 1:06}"
+        paid = Paid(name, order_reference, amount, now + LIFE, Held("absent" if self.by_form else "initiated", amount))
+        self.payments[name] = paid
         return paid
 
-    def look(self, pidx: str | None, now: datetime, *, as_it_was: timedelta | None = None) -> Held | None:
+    def look(self, name: str | None, now: datetime, *, as_it_was: timedelta | None = None) -> Held | None:
         """What is known of it now, or was a while ago."""
-        paid = self.payments.get(pidx or "")
+        paid = self.payments.get(name or "")
         if paid is None:
             return None
         self._may_die(paid, now)
@@ -68,25 +83,35 @@ class Till:
                     return held
         return paid.held
 
-    def pay(
-        self, pidx: str, now: datetime, *, late: bool = False, amount: int | None = None, transaction: str | None = None
-    ) -> bool:
-        """A customer pays. `late`: though it was canceled, or had died."""
-        paid = self.payments[pidx]
-        self._may_die(paid, now)
-        if paid.held.status not in (
-            ("initiated", "pending", "canceled", "expired") if late else ("initiated", "pending")
-        ):
+    def enter(self, name: str, now: datetime) -> bool:
+        """A customer posts the form, and is at the gateway's page; False when it was posted before."""
+        paid = self.payments[name]
+        if not self.by_form or paid.was_entered or now > self._latest(paid):
             return False
-        transaction = transaction or f"txn{pidx[4:]}"
+        paid.was_entered = True
+        self._becomes(paid, replace(paid.held, status="pending"), now)
+        return True
+
+    def pay(
+        self, name: str, now: datetime, *, late: bool = False, amount: int | None = None, transaction: str | None = None
+    ) -> bool:
+        """A customer pays. `late`: though it was canceled, or left, or had died."""
+        paid = self.payments[name]
+        self.enter(name, now)
+        self._may_die(paid, now)
+        is_too_late = now > self._latest(paid) and (late or self.by_form)
+        may_be_paid = MAY_BE_PAID | MAY_BE_PAID_LATE if late else MAY_BE_PAID
+        if paid.held.status not in may_be_paid or is_too_late:
+            return False
+        transaction = transaction or f"txn{name.removeprefix('pidx')}"
         self._becomes(paid, Held("completed", amount or paid.order_amount, transaction), now)
         return True
 
-    def says(self, pidx: str, status: str, now: datetime) -> bool:
-        """The customer cancels, the money is on its way, or nobody used the link in time."""
-        paid = self.payments[pidx]
+    def says(self, name: str, status: str, now: datetime) -> bool:
+        """The customer cancels or leaves, the money is on its way, or nobody knows where it is."""
+        paid = self.payments[name]
         self._may_die(paid, now)
-        if paid.held.status not in ("initiated", "pending") or paid.held.status == status:
+        if paid.held.status not in MAY_BE_PAID or paid.held.status == status:
             return False
         self._becomes(paid, replace(paid.held, status=status), now)
         return True
@@ -94,12 +119,20 @@ class Till:
     def ends_what_is_pending(self, now: datetime) -> None:
         """The bank says at last what became of it: nothing."""
         for paid in self.payments.values():
-            if paid.held.status == "pending":
-                self._becomes(paid, replace(paid.held, status="expired"), now)
+            if paid.held.status in ("pending", "ambiguous"):
+                self._becomes(paid, replace(paid.held, status="absent" if self.by_form else "expired"), now)
 
-    def give_back(self, pidx: str, amount: int | None, now: datetime, *, by: str) -> bool:
+    def is_over(self, name: str, now: datetime) -> bool:
+        """Whether nobody can pay it any more, and nobody did."""
+        paid = self.payments[name]
+        self._may_die(paid, now)
+        if paid.held.status == "absent":
+            return now > self._latest(paid)
+        return paid.held.status in ("canceled", "expired", "failed")
+
+    def give_back(self, name: str, amount: int | None, now: datetime, *, by: str) -> bool:
         """Give this much back, or all that is left; False when that cannot be."""
-        paid = self.payments[pidx]
+        paid = self.payments[name]
         wanted = paid.left if amount is None else amount
         if not 0 < wanted <= paid.left:
             return False
@@ -107,6 +140,10 @@ class Till:
         status = "refunded" if paid.given_back == paid.held.amount else "partially_refunded"
         self._becomes(paid, replace(paid.held, status=status), now)
         return True
+
+    def _latest(self, paid: Paid) -> datetime:
+        """Until when a customer may pay it all the same."""
+        return paid.dies_at + (LATEST_FORM if self.by_form else LATEST)
 
     def _may_die(self, paid: Paid, now: datetime) -> None:
         if paid.held.status == "initiated" and now >= paid.dies_at:

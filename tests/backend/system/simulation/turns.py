@@ -41,6 +41,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._turns = turns
         self._moment = 0.0
+        self._clock_resolution = 1e-6  # asyncio's own is less than a float can tell after half a year
         self._selector = self  # asyncio asks it what happened outside: nothing ever does
         self.set_exception_handler(lambda _loop, _context: None)  # the tasks of a dead process end nowhere
 
