@@ -41,6 +41,7 @@ _OTHER_MOVES: Final = (
     ("created", "failed", "nothing was sent, or our key was refused"),
     ("created", "under_review", "the gateway refused what we sent"),
     ("created", "expired", "nobody was shown its link, and none lives so long"),
+    ("open", "pending", "the customer brought the gateway's signed word that it was paid"),
     ("undecided", "under_review", "pending for a day, never decided, or not known to the gateway any more"),
     ("completed", "under_review", "the booking was canceled before, or the transaction stands on another payment"),
     ("under_review", "completed", "a person honoured it"),
@@ -104,9 +105,9 @@ def _cell(status: PaymentStatus, decision: Decision) -> str:
     if decision.review is not None:
         return f"review: {decision.review.value}"
     if decision.unsure:
-        return "unknown"
+        return "unknown" if decision.to in (None, status) else f"**{decision.to}**, unknown"
     if decision.contradicts:
-        return "contradiction"
+        return "contradiction, asks" if decision.asks else "contradiction"
     return "stays" if decision.to in (None, status) else f"**{decision.to}**"
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 
-from sewapay.domain.after_look import looked_at, not_known
+from sewapay.domain.after_look import looked_at, not_known, vouched_for
 from sewapay.domain.booking import Booking, Customer
 from sewapay.domain.checkout import Checkout, Redirect
 from sewapay.domain.identifiers import BookingId, CustomerId, Environment, GatewayName, OrderReference, PaymentId
@@ -98,8 +98,10 @@ def test_the_dotted_moves_of_the_diagram_happen() -> None:
     canceled, policies = booking.cancel(actor="staff:7", at=NOW), Policies()
     _, too_late = settle(canceled, opened, paid(opened), policies=policies, transaction_seen_before=False, at=NOW)
     _, repeated = settle(booking, opened, paid(opened), policies=policies, transaction_seen_before=True, at=NOW)
+    vouched = vouched_for(opened, at=NOW)
 
     assert (opened.status, not_sent.status) == (PaymentStatus.OPEN, PaymentStatus.FAILED)
+    assert vouched.status is PaymentStatus.PENDING
     assert {PaymentStatus.UNDER_REVIEW} == {refused.status, too_late.status, repeated.status}
 
 

@@ -135,13 +135,15 @@ class ReturnHint:
     """What a return claims. It is a reason to look, and never moves money.
 
     `claims` is the status word of the message, `gateway_reference` and `order_reference` the names in it; each None
-    when absent or unusable.
+    when absent or unusable. `says_paid`: that word means that the money was taken, which keeps a customer from paying
+    again, where it is signed, while the look-up does not know of it yet.
     """
 
     authenticity: Authenticity
     claims: str | None = None
     gateway_reference: str | None = None
     order_reference: str | None = None
+    says_paid: bool = False
 
 
 class PaymentGateway(Protocol):

@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 
 from sewapay.application.ports import Order
 from sewapay.application.storage import Tx, View
-from sewapay.domain.after_look import looked_at, not_known
+from sewapay.domain.after_look import looked_at, not_known, vouched_for
 from sewapay.domain.booking import Booking
 from sewapay.domain.checkout import PostForm
 from sewapay.domain.money import NOTHING
@@ -95,6 +95,11 @@ class Recorder:
     def silence(self, tx: Tx, asked: Payment, why: str, *, is_ours: bool, at: datetime) -> Verified:
         """Note that there was no usable answer: what is undecided becomes unknown, and nothing becomes failed."""
         return self._kept(tx, asked, lambda payment: payment.unanswered(why, at=at), is_ours=is_ours, at=at)
+
+    def vouched(self, tx: Tx, looked_up: Verified, *, at: datetime) -> Verified:
+        """Keep that a signed return says more than the look-up that was just recorded."""
+        payment = vouched_for(looked_up.payment, at=at)
+        return looked_up if payment is looked_up.payment else evolve(looked_up, payment=tx.payments.save(payment))
 
     def nothing_to_ask(self, tx: Tx, asked: Payment, *, at: datetime) -> Verified:
         """A payment whose opening was cut off or went unanswered: no gateway can be asked about it."""

@@ -5,9 +5,9 @@ from attrs import frozen
 from sewapay.application.access import Operation, Principal
 from sewapay.application.errors import BookingNotFound, GatewayError, PaymentNotFound
 from sewapay.application.gateways import Gateways, enabled
-from sewapay.application.ports import Clock, Flights
+from sewapay.application.ports import Authenticity, Clock, Flights, ReturnMessage
 from sewapay.application.recording import Recorder, Verified, order_of
-from sewapay.application.storage import Read, Transact, View
+from sewapay.application.storage import Read, Transact, Tx, View
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.money import NOTHING
 from sewapay.domain.payment import Payment
@@ -43,20 +43,22 @@ class Verification:
 
     `by` is None for a browser that came back from the gateway: whoever knows the payment's id may make us look.
     With `booking_id`, the payment must be one of that booking. `even_if_settled` looks again although nothing is
-    undecided, which notices what was done in the gateway's own panel.
+    undecided, which notices what was done in the gateway's own panel. `brought` is what the browser came back with.
     """
 
     by: Principal | None
     payment: PaymentId | GatewayReference | OurReference
     booking_id: BookingId | None = None
     even_if_settled: bool = False
+    brought: ReturnMessage | None = None
 
 
 @frozen
 class VerifyPayment:
     """Ask the gateway what happened and record its answer.
 
-    - The gateway's answer decides; the customer's return is only a reason to ask.
+    - The gateway's answer decides; the customer's return is only a reason to ask. One that the gateway signed keeps the
+      customer from paying again, while its look-up does not know of the payment yet.
     - A completed payment of the right amount confirms its booking, exactly once.
     - No usable answer changes nothing but `outcome_unknown`; it never means that the payment failed.
     - Asking twice changes nothing the second time.
@@ -80,13 +82,24 @@ class VerifyPayment:
             verification.by.require(Operation.VERIFY_PAYMENT)
         known = await self.read(lambda view: self._find(view, verification))
         again = verification.even_if_settled
+        is_vouched = verification.brought is not None and self._vouches(verification.brought, known.payment)
 
         async def look(has_waited: bool) -> Verified:
-            return await self._look(await self._read_again(known) if has_waited else known, again=again)
+            now = await self._read_again(known) if has_waited else known
+            return await self._look(now, again=again, is_vouched=is_vouched)
 
         if not self._is_worth_a_look(known, again=again):
             return known
-        return await self.flights.fresh(f"{known.payment.id} {again}", look)
+        return await self.flights.fresh(f"{known.payment.id} {again} {is_vouched}", look)
+
+    def _vouches(self, brought: ReturnMessage, payment: Payment) -> bool:
+        """Whether this return is the gateway's own word that this payment was made."""
+        gateway = self.gateways.get(payment.gateway)
+        if gateway is None or gateway.environment is not payment.environment:
+            return False
+        hint = gateway.read_return(brought)
+        is_signed = hint.authenticity is Authenticity.SIGNED
+        return is_signed and hint.says_paid and hint.order_reference == payment.order_reference
 
     def _is_worth_a_look(self, known: Verified, *, again: bool) -> bool:
         is_settled = known.payment.status in MONEY and not again and known.payment.amount_reserved == NOTHING
@@ -97,7 +110,7 @@ class VerifyPayment:
             lambda view: Verified(view.payments.get(known.payment.id), view.bookings.get(known.booking.id))
         )
 
-    async def _look(self, known: Verified, *, again: bool) -> Verified:
+    async def _look(self, known: Verified, *, again: bool, is_vouched: bool) -> Verified:
         if not self._is_worth_a_look(known, again=again):
             return known
         asked = known.payment
@@ -106,10 +119,19 @@ class VerifyPayment:
             seen = await gateway.look_up(order_of(asked, known.booking.title))
         except GatewayError as silence:
             why = str(silence)
-            return await self.transact(
-                lambda tx: self.recorder.silence(tx, asked, why, is_ours=False, at=self.clock.now())
-            )
-        return await self.transact(lambda tx: self.recorder.answer(tx, asked, seen, is_ours=False, at=self.clock.now()))
+
+            def record(tx: Tx) -> Verified:
+                return self.recorder.silence(tx, asked, why, is_ours=False, at=self.clock.now())
+        else:
+
+            def record(tx: Tx) -> Verified:
+                return self.recorder.answer(tx, asked, seen, is_ours=False, at=self.clock.now())
+
+        def record_all(tx: Tx) -> Verified:
+            recorded = record(tx)
+            return self.recorder.vouched(tx, recorded, at=self.clock.now()) if is_vouched else recorded
+
+        return await self.transact(record_all)
 
     def _find(self, view: View, verification: Verification) -> Verified:
         booking = None

@@ -1,4 +1,4 @@
-"""After a look of our own: when the next one is due, or that a person has to take over."""
+"""After a look: when the next one of our own is due, that a person has to take over, or what else speaks for money."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,7 +12,7 @@ from sewapay.domain.observation import Observation
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
 from sewapay.domain.transitions import UNDECIDED
 
-__all__ = ["looked_at", "not_known"]
+__all__ = ["looked_at", "not_known", "vouched_for"]
 
 LOST_AFTER: Final = 5
 """How often in a row the gateway may say that it does not know our reference before a person has to look."""
@@ -59,3 +59,16 @@ def not_known(payment: Payment, seen: Observation, *, at: datetime) -> Payment:
         return payment
     why = "the gateway does not know our reference: was it opened with another account's key?"
     return payment.with_evidence(seen, at).held_for_review(ReviewReason.ORPHANED_REFERENCE, why, at=at)
+
+
+def vouched_for(payment: Payment, *, at: datetime) -> Payment:
+    """The customer brought the gateway's own signed word that it was paid, and the look-up does not know of it yet.
+
+    No money is seen by that: nobody is asked to pay again meanwhile, and the gateway is asked again.
+    """
+    if payment.status is not PaymentStatus.OPEN:
+        return payment
+    why = "a signed return says that it was paid"
+    return evolve(payment, status=PaymentStatus.PENDING).planned_telling(
+        EventKind.PAYMENT_PENDING, "sewapay", at, reason=why
+    )

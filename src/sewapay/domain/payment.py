@@ -277,8 +277,11 @@ class Payment:
         if decision.review is not None:
             return self._contradicted(decision.review, f"the gateway said {seen.said!r}", seen, at)
         if decision.contradicts:
-            return self._contradicted(ReviewReason.CONTRADICTORY, f"the gateway now says {seen.said!r}", seen, at)
-        if decision.unsure:
+            why = f"the gateway now says {seen.said!r}"
+            noted = self._contradicted(ReviewReason.CONTRADICTORY, why, seen, at)
+            is_new = noted is not self and decision.asks
+            return noted.needing_attention(ReviewReason.CONTRADICTORY, why, at=at) if is_new else noted
+        if decision.unsure and decision.to is None:
             if self.outcome_unknown and self.said == seen.said:
                 return self
             noted = evolve(self.with_evidence(seen, at), said=seen.said)
@@ -290,7 +293,7 @@ class Payment:
             self,
             status=status,
             said=seen.said,
-            outcome_unknown=False,
+            outcome_unknown=decision.unsure,
             review_reason=self.review_reason if status is PaymentStatus.PARTIALLY_REFUNDED else None,
             reason=None,
             refund_due=self.refund_due and status is not PaymentStatus.REFUNDED,

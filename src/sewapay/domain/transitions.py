@@ -57,17 +57,23 @@ MONEY: Final = frozenset({PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUN
 
 @frozen(kw_only=True)
 class Decision:
-    """One cell. Exactly one of: move `to` a status, `review` for a reason, be `unsure`, a contradiction, or hold."""
+    """One cell. Exactly one of: move `to` a status, `review` for a reason, be `unsure`, a contradiction, or hold.
+
+    Only what is doubtful does two of them: it moves, and is unsure. `asks`: a person is asked about the contradiction.
+    """
 
     to: PaymentStatus | None = None
     review: ReviewReason | None = None
     unsure: bool = False
     contradicts: bool = False
+    asks: bool = False
 
 
 _HOLD: Final = Decision()
 _UNSURE: Final = Decision(unsure=True)
 _CONTRADICTS: Final = Decision(contradicts=True)
+_REVERSED: Final = Decision(contradicts=True, asks=True)
+_DOUBTFUL: Final = Decision(to=PaymentStatus.PENDING, unsure=True)
 _COMPLETED: Final = Decision(to=PaymentStatus.COMPLETED)
 _PARTIAL: Final = Decision(to=PaymentStatus.PARTIALLY_REFUNDED)
 _REFUNDED: Final = Decision(to=PaymentStatus.REFUNDED)
@@ -97,13 +103,13 @@ _REPORTS: Final = (
 _ROWS: Final[Mapping[PaymentStatus, tuple[Decision, ...]]] = {
     #                                  initiated     pending       completed     part. refunded refunded     canceled      expired       failed        not found     absent        ambiguous     unknown word
     PaymentStatus.CREATED:            (_UNSURE,      _PENDING,     _COMPLETED,   _OUTSIDE,     _REFUNDED,    _CANCELED,    _EXPIRED,     _FAILED,      _UNSURE,      _HOLD,        _UNSURE,      _STRANGE),
-    PaymentStatus.OPEN:               (_HOLD,        _PENDING,     _COMPLETED,   _OUTSIDE,     _REFUNDED,    _CANCELED,    _EXPIRED,     _FAILED,      _UNSURE,      _HOLD,        _UNSURE,      _STRANGE),
+    PaymentStatus.OPEN:               (_HOLD,        _PENDING,     _COMPLETED,   _OUTSIDE,     _REFUNDED,    _CANCELED,    _EXPIRED,     _FAILED,      _UNSURE,      _HOLD,        _DOUBTFUL,    _STRANGE),
     PaymentStatus.PENDING:            (_HOLD,        _HOLD,        _COMPLETED,   _OUTSIDE,     _REFUNDED,    _CANCELED,    _EXPIRED,     _FAILED,      _UNSURE,      _HOLD,        _UNSURE,      _STRANGE),
     PaymentStatus.CANCELED:           (_UNSURE,      _UNSURE,      _COMPLETED,   _OUTSIDE,     _REFUNDED,    _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD,        _UNSURE,      _STRANGE),
     PaymentStatus.EXPIRED:            (_UNSURE,      _UNSURE,      _COMPLETED,   _OUTSIDE,     _REFUNDED,    _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD,        _UNSURE,      _STRANGE),
     PaymentStatus.FAILED:             (_UNSURE,      _UNSURE,      _COMPLETED,   _OUTSIDE,     _REFUNDED,    _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD,        _UNSURE,      _STRANGE),
-    PaymentStatus.COMPLETED:          (_CONTRADICTS, _CONTRADICTS, _HOLD,        _PARTIAL,     _REFUNDED,    _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
-    PaymentStatus.PARTIALLY_REFUNDED: (_CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _HOLD,        _REFUNDED,    _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
+    PaymentStatus.COMPLETED:          (_CONTRADICTS, _CONTRADICTS, _HOLD,        _PARTIAL,     _REFUNDED,    _REVERSED,    _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
+    PaymentStatus.PARTIALLY_REFUNDED: (_CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _HOLD,        _REFUNDED,    _REVERSED,    _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
     PaymentStatus.REFUNDED:           (_CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _HOLD,        _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS, _CONTRADICTS),
     PaymentStatus.UNDER_REVIEW:       (_HOLD,        _HOLD,        _COMPLETED,   _OUTSIDE,     _REFUNDED,    _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD,        _HOLD),
 }

@@ -71,7 +71,9 @@ PADDED: Final = (
     "dHJhbnNhY3Rpb25fY29kZSxzdGF0dXMsdG90YWxfYW1vdW50LHRyYW5zYWN0aW9uX3V1aWQscHJvZHVjdF9jb2RlLHNpZ25lZF9maWVsZF9uYW1l"
     "cyIsInNpZ25hdHVyZSI6Ii9nTXNzckxVVDUrUXZ6VURpMzZNaWs4NTVka1ZTVkV3eFFhaTFrcERoZ009In0="
 )
-SIGNED: Final = ReturnHint(authenticity=Authenticity.SIGNED, claims="COMPLETE", order_reference="TXN-1769092167-9499")
+SIGNED: Final = ReturnHint(
+    authenticity=Authenticity.SIGNED, claims="COMPLETE", order_reference="TXN-1769092167-9499", says_paid=True
+)
 UNREADABLE: Final = ReturnHint(authenticity=Authenticity.FORGED)
 
 
@@ -694,7 +696,7 @@ def test_a_forged_return_still_says_what_it_claims() -> None:
     hint = read(("data", base64.b64encode(json.dumps(forged).encode()).decode()))
 
     assert hint == ReturnHint(
-        authenticity=Authenticity.FORGED, claims="COMPLETE", order_reference="7Q2M9X4KD8ZT1B6VHR3C"
+        authenticity=Authenticity.FORGED, claims="COMPLETE", order_reference="7Q2M9X4KD8ZT1B6VHR3C", says_paid=True
     )
 
 

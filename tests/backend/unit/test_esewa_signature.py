@@ -105,7 +105,7 @@ def test_each_captured_return_is_genuine_and_says_what_stands_in_it(vector: Mapp
     hint = read(vector["data"])
 
     assert hint == ReturnHint(
-        authenticity=Authenticity.SIGNED, claims="COMPLETE", order_reference=fields["transaction_uuid"]
+        authenticity=Authenticity.SIGNED, claims="COMPLETE", order_reference=fields["transaction_uuid"], says_paid=True
     )
     assert ("," in fields["total_amount"]) is (vector["verifies_as"] == "commas removed")
 
@@ -241,7 +241,7 @@ def test_a_genuine_return_that_is_shown_again_names_its_own_payment() -> None:
 
     assert first == again
     assert again == ReturnHint(
-        authenticity=Authenticity.SIGNED, claims="COMPLETE", order_reference="250610-162413", gateway_reference=None
+        authenticity=Authenticity.SIGNED, claims="COMPLETE", order_reference="250610-162413", gateway_reference=None, says_paid=True
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from sewapay.adapters.fake.gateway import FAKE_FORM_CAPABILITIES, FakeGateway
 from sewapay.application.errors import PaymentNotFound, RefundsNotOffered, StillBeingChecked
 from sewapay.application.open_checkout import CheckoutRequest
-from sewapay.application.ports import RefundKind
+from sewapay.application.ports import Authenticity, RefundKind, ReturnHint, ReturnMessage
 from sewapay.application.refund_payment import RefundRequest
 from sewapay.application.verify_payment import OurReference, Verification
 from sewapay.domain.booking import Booking, BookingStatus
@@ -119,7 +119,7 @@ async def test_a_gateway_that_does_not_know_itself_is_asked_again_and_a_person_i
     shop.forms.customer_pays(payment)
     paid = (await shop.when_it_is_verified(payment)).payment
 
-    assert (halted.status, halted.outcome_unknown, halted.needs_attention) == (PaymentStatus.OPEN, True, True)
+    assert (halted.status, halted.outcome_unknown, halted.needs_attention) == (PaymentStatus.PENDING, True, True)
     assert (paid.status, paid.outcome_unknown) == (PaymentStatus.COMPLETED, False)
 
 
@@ -241,3 +241,117 @@ async def test_whoever_left_a_dozen_forms_may_still_pay_another_way(shop: TwoGat
 
     assert payment.status is PaymentStatus.OPEN
     assert len(await shop.stored_payments(booking)) == 13
+
+
+class Signing(FakeGateway):
+    """A gateway of forms that signs what the browser brings back."""
+
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        values = dict(message.values)
+        return ReturnHint(
+            authenticity=Authenticity(values.get("authenticity", Authenticity.UNSIGNED)),
+            claims=values.get("status"),
+            order_reference=values.get("reference"),
+            says_paid=values.get("status") == "COMPLETE",
+        )
+
+
+@pytest.fixture
+def signing(shop: TwoGateways) -> Signing:
+    shop.forms = Signing(name=FORMS, capabilities=FAKE_FORM_CAPABILITIES)
+    shop.takes(shop.forms, shop.gateway)
+    return shop.forms
+
+
+def brought(
+    payment: Payment, *, authenticity: Authenticity = Authenticity.SIGNED, status: str = "COMPLETE"
+) -> ReturnMessage:
+    values = {"authenticity": authenticity, "status": status, "reference": payment.order_reference}
+    return ReturnMessage(values=tuple(values.items()))
+
+
+async def comes_back(shop: TwoGateways, payment: Payment, message: ReturnMessage) -> Payment:
+    verification = Verification(by=None, payment=payment.id, brought=message)
+    return (await shop.container.verify_payment()(verification)).payment
+
+
+async def test_whoever_brings_the_gateways_signed_word_is_not_led_to_pay_again_while_the_look_up_lags(
+    shop: TwoGateways, signing: Signing
+) -> None:
+    booking = await shop.given_a_booking()
+    payment = await shop.opens(booking)
+
+    vouched = await comes_back(shop, payment, brought(payment))
+    again = await shop.when_it_is_verified(payment)
+
+    assert (vouched.status, vouched.money_was_seen) == (PaymentStatus.PENDING, False)
+    assert again.payment.status is PaymentStatus.PENDING, "a look-up that still lags undoes nothing"
+    assert (await shop.stored_booking(booking)).status is BookingStatus.PENDING
+    with pytest.raises(StillBeingChecked):
+        await shop.opens(booking, REDIRECTS)
+    assert await shop.told(booking) == ["booking.registered", "payment.created", "payment.opened", "payment.pending"]
+
+
+async def test_what_a_signed_return_said_is_confirmed_by_the_look_up_alone(shop: TwoGateways, signing: Signing) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    await comes_back(shop, payment, brought(payment))
+    signing.customer_pays(payment)
+
+    verified = await shop.when_it_is_verified(payment)
+
+    assert (verified.payment.status, verified.booking.status) == (PaymentStatus.COMPLETED, BookingStatus.CONFIRMED)
+
+
+async def test_a_signed_word_counts_while_the_gateway_is_silent_too(shop: TwoGateways, signing: Signing) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    signing.goes_silent()
+
+    vouched = await comes_back(shop, payment, brought(payment))
+
+    assert (vouched.status, vouched.outcome_unknown) == (PaymentStatus.PENDING, True)
+
+
+@pytest.mark.parametrize("authenticity", [Authenticity.UNSIGNED, Authenticity.FORGED])
+async def test_what_anybody_can_write_vouches_for_nothing(
+    shop: TwoGateways, signing: Signing, authenticity: Authenticity
+) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+
+    seen = await comes_back(shop, payment, brought(payment, authenticity=authenticity))
+
+    assert seen.status is PaymentStatus.OPEN
+
+
+async def test_a_signed_word_about_something_else_vouches_for_nothing(shop: TwoGateways, signing: Signing) -> None:
+    payment, other = [await shop.opens(await shop.given_a_booking()) for _ in range(2)]
+
+    for message in (brought(other), brought(payment, status="CANCELED")):
+        assert (await comes_back(shop, payment, message)).status is PaymentStatus.OPEN
+
+
+async def test_a_gateway_that_knew_no_more_and_then_holds_nothing_leads_nobody_to_pay_again(shop: TwoGateways) -> None:
+    booking = await shop.given_a_booking()
+    payment = await shop.opens(booking)
+    shop.forms.says(payment, "AMBIGUOUS", Reported.AMBIGUOUS)
+    await shop.when_it_is_verified(payment)
+    shop.forms.says(payment, "NOT_FOUND", Reported.ABSENT)
+
+    seen = (await shop.when_it_is_verified(payment)).payment
+
+    assert seen.status is PaymentStatus.PENDING
+    with pytest.raises(StillBeingChecked):
+        await shop.opens(booking, REDIRECTS)
+
+
+async def test_a_person_is_asked_when_a_gateway_cancels_what_it_had_completed(shop: TwoGateways) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    shop.forms.customer_pays(payment)
+    await shop.when_it_is_verified(payment)
+    shop.forms.says(payment, "CANCELED", Reported.CANCELED)
+
+    await shop.when_it_is_verified(payment, even_if_settled=True)
+    reversed_ = (await shop.when_it_is_verified(payment, even_if_settled=True)).payment
+
+    assert (reversed_.status, reversed_.review_reason) == (PaymentStatus.COMPLETED, ReviewReason.CONTRADICTORY)
+    assert (await shop.told(await shop.stored_booking(payment.booking_id))).count("payment.needs_attention") == 1
+    assert (await shop.stored_booking(payment.booking_id)).status is BookingStatus.CONFIRMED, "a person decides"

@@ -146,6 +146,7 @@ def read_return(message: ReturnMessage, product_code: str | None, key: Secret | 
         authenticity=Authenticity.SIGNED if is_ours else Authenticity.FORGED,
         claims=word(fields.get("status")) or None,
         order_reference=matching(_NAME, fields.get("transaction_uuid")),
+        says_paid=fields.get("status") == "COMPLETE",
     )
 
 

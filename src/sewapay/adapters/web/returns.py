@@ -178,16 +178,18 @@ async def _sent_on(
     returns: Returns, which: PaymentId | OurReference, brought: tuple[tuple[str, str], ...]
 ) -> Response[str]:
     """Look, note what the browser claimed otherwise, and send it to the merchant's page or to ours."""
-    verified = await _verified(returns, which)
+    verified = await _verified(returns, which, ReturnMessage(values=brought))
     _note_differences(returns, verified.payment, brought)
     return see_other(_onward(verified) or f"/return/{verified.payment.id}/")
 
 
-async def _verified(returns: Returns, which: PaymentId | OurReference) -> _Found:
+async def _verified(
+    returns: Returns, which: PaymentId | OurReference, brought: ReturnMessage | None = None
+) -> _Found:
     """Payment and booking after a look, or as they were stored when the look takes longer than a person waits."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await returns.verify_payment(Verification(by=None, payment=which))
+            return await returns.verify_payment(Verification(by=None, payment=which, brought=brought))
     except TimeoutError:
         return await returns.read_payment(which, None)
 

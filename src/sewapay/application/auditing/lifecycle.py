@@ -41,6 +41,8 @@ TOLD_BY: Final[Mapping[str, str]] = MappingProxyType(
 _BACK_TO_REVIEW: Final = ("completed", "under_review")
 # What no answer of the gateway caused, by who did.
 _OURS: Final = frozenset({"created", "open", "under_review"})
+# What else a gateway may have said where a payment came to this status.
+_SAYS_SO: Final = MappingProxyType({"expired": ("expired", "absent"), "pending": ("pending", "ambiguous")})
 
 
 def lifecycle(case: Case) -> Iterator[Finding]:
