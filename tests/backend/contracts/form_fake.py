@@ -121,7 +121,10 @@ class FormGateway:
         if not self.verifies(values):
             return ReturnHint(authenticity=Authenticity.FORGED)
         return ReturnHint(
-            authenticity=Authenticity.SIGNED, claims=values.get("status"), order_reference=values.get("reference")
+            authenticity=Authenticity.SIGNED,
+            claims=values.get("status"),
+            order_reference=values.get("reference"),
+            says_paid=values.get("status") == "PAID",
         )
 
     def verifies(self, values: Mapping[str, str]) -> bool:

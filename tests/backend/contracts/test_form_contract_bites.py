@@ -97,6 +97,11 @@ class NeverBelieves(FormGateway):
         return evolve(super().read_return(message), authenticity=Authenticity.UNSIGNED)
 
 
+class HearsOfNoMoney(FormGateway):
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        return evolve(super().read_return(message), says_paid=False)
+
+
 class ReadsNoReference(FormGateway):
     def read_return(self, message: ReturnMessage) -> ReturnHint:
         return evolve(super().read_return(message), order_reference=None)
@@ -186,6 +191,7 @@ CAUGHT_BY: Final[tuple[tuple[type[FormGateway], str], ...]] = (
     (HidesThatItSigns, "capabilities_are_honest"),
     (NeverBelieves, "a_genuine_return_is_signed"),
     (ReadsNoReference, "a_genuine_return_is_signed"),
+    (HearsOfNoMoney, "a_genuine_return_is_signed"),
     (ReadsNoReference, "a_genuine_return_names_its_payment"),
     (NamesWhatItOpenedLast, "a_genuine_return_names_its_payment"),
     (NamesWhatItOpenedLast, "a_return_of_another_payment_names_that_one"),

@@ -100,6 +100,7 @@ def read_return(message: ReturnMessage, key: Secret | None) -> ReturnHint:
         claims=word(values["status"]) or None,
         gateway_reference=matching(NAME, values["reference"]),
         order_reference=matching(NAME, values["order"]),
+        says_paid=REPORTED.get(values["status"]) is Reported.COMPLETED,
     )
 
 

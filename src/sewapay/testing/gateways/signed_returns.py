@@ -18,7 +18,7 @@ ANOTHER_KEY: Final = "another key of another merchant"
 
 @check(SIGNS_RETURNS)
 async def a_genuine_return_is_signed(stage: Stage) -> None:
-    """What the company signed is signed, and names our order reference."""
+    """What the company signed is signed, names our order reference, and says that it was paid."""
     order, _, _, genuine = await _returned(stage)
 
     hint = stage.gateway().read_return(genuine)
@@ -26,6 +26,7 @@ async def a_genuine_return_is_signed(stage: Stage) -> None:
     assert hint.authenticity is Authenticity.SIGNED
     assert hint.order_reference == str(order.reference)
     assert hint.claims
+    assert hint.says_paid, "or who comes back while the look-up lags is led to pay again"
 
 
 @check(SIGNS_RETURNS)
