@@ -290,7 +290,8 @@ def _possible(story: Story, address: str, now: datetime, gateway: Capabilities |
         yield f"  sewapay reconcile --payment {payment.id}"
     commands = [*_decisions(story, address, now, gives_back)]
     if gateway is not None and not gives_back and _is_left(payment, now):
-        commands += [f"Give it back in {gateway.panel}; the next look notices it."]
+        after = "the next look notices it" if gateway.shows_refunds else "no look-up tells of it, so write it down"
+        commands += [f"Give it back in {gateway.panel}; {after}."]
     elif payment.review_reason is None and _is_left(payment, now):
         commands += ['Give it back, or with "amount" in paisa a part of it:']
         commands += [_command(f"{address}/v1/payments/{payment.id}/refunds", {"reason": "WHY"})]

@@ -45,7 +45,8 @@ class Capabilities:
       later; a customer who comes back is given a new payment, and the former is watched until it is final.
     - `registered_return`: where browsers return to was registered with it beforehand, and is the same for all payments:
       `/return/{gateway}/`, where the payment is found by the order reference in the return.
-    - `panel`: where its own people give money back by hand, in words, with the address if there is one.
+    - `panel`: where its own people give money back by hand, in words, with the address if there is one;
+      `shows_refunds`: a look-up tells of it.
     - `configured` is false while something is missing without which it opens no checkout, such as a key: then customers
       are not offered it.
     """
@@ -64,6 +65,7 @@ class Capabilities:
     single_entry: bool = False
     registered_return: bool = False
     panel: str = "its own panel"
+    shows_refunds: bool = True
     configured: bool = True
 
 

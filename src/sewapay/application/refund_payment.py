@@ -116,9 +116,10 @@ class RefundPayment:
         refunds = gateway.refunds
         if refunds is None:
             can = gateway.capabilities
+            unseen = "write it down: no look-up tells of it"
+            noted = "it is noted here at the next look" if can.shows_refunds else unseen
             raise RefundsNotOffered(
-                f"{can.label} gives nothing back by a call of ours: refund it in {can.panel}, and it is noted here "
-                "at the next look"
+                f"{can.label} gives nothing back by a call of ours: refund it in {can.panel}, and {noted}"
             )
         return refunds
 

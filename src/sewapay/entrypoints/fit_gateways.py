@@ -41,6 +41,7 @@ KINDS: Final[Mapping[str, tuple[type, ...]]] = MappingProxyType(
         "single_entry": (bool,),
         "registered_return": (bool,),
         "panel": (str,),
+        "shows_refunds": (bool,),
         "configured": (bool,),
     }
 )

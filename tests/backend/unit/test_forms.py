@@ -1,6 +1,7 @@
 """Payments at a gateway that is sent a form by the browser: it hears of them only then, and gives no reference."""
 
 import pytest
+from attrs import evolve
 
 from sewapay.adapters.fake.gateway import FAKE_FORM_CAPABILITIES, FakeGateway
 from sewapay.application.errors import PaymentNotFound, RefundsNotOffered, StillBeingChecked
@@ -355,3 +356,17 @@ async def test_a_person_is_asked_when_a_gateway_cancels_what_it_had_completed(sh
     assert (reversed_.status, reversed_.review_reason) == (PaymentStatus.COMPLETED, ReviewReason.CONTRADICTORY)
     assert (await shop.told(await shop.stored_booking(payment.booking_id))).count("payment.needs_attention") == 1
     assert (await shop.stored_booking(payment.booking_id)).status is BookingStatus.CONFIRMED, "a person decides"
+
+
+async def test_a_refund_that_no_look_up_would_tell_of_is_not_promised_to_be_noted(shop: TwoGateways) -> None:
+    mute = FakeGateway(name=FORMS, capabilities=evolve(FAKE_FORM_CAPABILITIES, shows_refunds=False))
+    shop.takes(mute)
+    payment = await shop.opens(await shop.given_a_booking())
+    mute.customer_pays(payment)
+    await shop.when_it_is_verified(payment)
+    wanted = RefundRequest(by=STAFF, payment_id=payment.id, amount=Money(100), reason="not needed")
+
+    with pytest.raises(
+        RefundsNotOffered, match="refund it in the fake's panel, and write it down: no look-up tells of it"
+    ):
+        await shop.container.refund_payment()(wanted)

@@ -81,6 +81,7 @@ class ConnectipsGateway:
             single_entry=True,
             registered_return=True,
             panel="connectIPS's merchant portal",
+            shows_refunds=False,
             configured=self.config.merchant is not None,
         )
 

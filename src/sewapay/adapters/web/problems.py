@@ -280,7 +280,7 @@ PROBLEMS: Final[Mapping[type[SewapayError], ProblemKind]] = MappingProxyType(
             409,
             "This gateway gives nothing back by itself",
             "The gateway has no call for refunds, or for refunds of a part.",
-            "Give the money back where the detail says, such as eSewa's merchant portal: the next look-up notices it. "
+            "Give the money back where the detail says, such as eSewa's merchant portal, which the next look-up notices. "
             "GET /v1/gateways says what each can do.",
         ),
         application.KeyReused: ProblemKind(
