@@ -1,6 +1,7 @@
 """The company that a stand-in plays: all that it has beside its ledger. A stand-in's own class is made from it."""
 
 import random
+import secrets
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -41,6 +42,8 @@ class Company(ABC, Generic[Q]):
     lock: threading.RLock = field(factory=threading.RLock, init=False, repr=False)
     chance: random.Random = field(init=False, repr=False)
     """Where ids come from."""
+    ticket_key: bytes = field(factory=lambda: secrets.token_bytes(32), init=False, repr=False)
+    """What binds a payer's browser to a payment, from one page to the next."""
     _time: Clock = field(init=False, repr=False)
     _agenda: Agenda = field(init=False, repr=False)
     _armed: Armed = field(init=False, repr=False)

@@ -82,6 +82,20 @@ def happening(company: AnyCompany, what: Callable[[str], object]) -> Action:
     return action
 
 
+def entering(company: AnyCompany, post: Callable[[Mapping[str, str]], str]) -> Action:
+    """An action that does what the payer's browser does with a shop's form: the body has the fields, as texts.
+
+    `post` brings the form to the company and tells the reference of the payment. Raises Refused when it is not taken.
+    """
+
+    def action(request: Request) -> object:
+        fields = {name: value for name, value in fields_of(request).items() if isinstance(value, str)}
+        company.seen["form"] += 1
+        return _told(company.left(post(fields)))
+
+    return action
+
+
 def fields_of(request: Request) -> dict[str, object]:
     """The object that a request's body holds. Raises NotJson."""
     content = parsed(request.body)

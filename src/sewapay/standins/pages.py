@@ -1,4 +1,4 @@
-"""What every stand-in's payment page needs: templates beside it, safe headers, and the payer's way back to the shop."""
+"""What every stand-in's pages need: templates, safe headers, and the payer's way back to the shop."""
 
 from pathlib import Path
 from typing import Final
@@ -16,16 +16,22 @@ from sewapay.standins.happenings import Left
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 
 
+SHARED: Final = Path(__file__).with_name("templates")
+
+
 @frozen
 class Templates:
-    """The pages in a stand-in's folder `templates`, written in jinja."""
+    """The pages in a stand-in's folder `templates`, written in jinja; what is not there is taken from those in ours.
+
+    Its `base.html` extends our `stand_in.html`, sets `company` to the name that people know, and has a block `colours`.
+    """
 
     folder: Path
     _environment: Environment = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         environment = Environment(
-            loader=FileSystemLoader(self.folder), autoescape=True, trim_blocks=True, lstrip_blocks=True
+            loader=FileSystemLoader([self.folder, SHARED]), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
         object.__setattr__(self, "_environment", environment)
 

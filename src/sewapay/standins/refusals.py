@@ -3,6 +3,8 @@
 Refused                 the stand-in will not do what was asked: 400
     UnknownPayment      no payment is known by this name: 404
     NotPossible         the payment is in a state from which this cannot happen: 409
+    Wrong               a form or a question is not as the company wants it: 400
+        UsedBefore      and a form of that name was taken before: 409
 """
 
 
@@ -16,3 +18,16 @@ class UnknownPayment(Refused):
 
 class NotPossible(Refused):
     """The payment is in a state from which the asked step cannot happen."""
+
+
+class Wrong(Refused):
+    """A form or a question that is not taken: a code, and what is wrong, for the person who wrote it."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(f"{code}: {sentence}")
+        self.code = code
+        self.sentence = sentence
+
+
+class UsedBefore(Wrong, NotPossible):
+    """A form whose name for the payment is taken."""

@@ -249,7 +249,7 @@ class TestForm:
         assert page.status_code == 200
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert "eSewa stand-in - no real money moves" in page.text
-        assert re.findall(r'id="(?:amount|shop|merchant)">([^<]*)<', page.text) == [
+        assert re.findall(r'id="(?:amount|shop|about)">([^<]*)<', page.text) == [
             "EPAYTEST", "Rs 110.00", "shop.example"
         ]  # fmt: skip
         assert '<form method="post" action="/pay/241028/login">' in page.text

@@ -1,6 +1,5 @@
 """The stand-in's own truth: which forms were posted and who paid. Nothing here knows HTTP; amounts are whole paisa."""
 
-import secrets
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -8,12 +7,12 @@ from typing import ClassVar, Final
 from attrs import define, field
 
 from sewapay.adapters.connectips.simulator.certificate import PFX_PASSWORD, Merchant, merchant_of, own_file
-from sewapay.adapters.connectips.simulator.payment import TOLD, SimulatedPayment, Step
+from sewapay.adapters.connectips.simulator.payment import SimulatedPayment, Step
 from sewapay.adapters.connectips.simulator.quirks import Quirks
-from sewapay.adapters.connectips.simulator.validation import Wrong, form_of
+from sewapay.adapters.connectips.simulator.validation import form_of
 from sewapay.standins.company import Company
 from sewapay.standins.happenings import Left
-from sewapay.standins.refusals import UnknownPayment
+from sewapay.standins.refusals import UnknownPayment, UsedBefore
 from sewapay.standins.shape import Shape
 
 
@@ -46,7 +45,6 @@ class Simulator(Company[Quirks]):
 
     quirks: Quirks = field(factory=Quirks)
     merchant: Merchant = field(factory=lambda: merchant_of(own_file().read_bytes(), PFX_PASSWORD))
-    ticket_key: bytes = field(factory=lambda: secrets.token_bytes(32), init=False, repr=False)
     _payments: dict[str, SimulatedPayment] = field(factory=dict, init=False, repr=False)
     _latest_number: int = field(init=False, repr=False)
 
@@ -65,7 +63,7 @@ class Simulator(Company[Quirks]):
                 self._kept(known.posted_again())
             form = form_of(fields, self.merchant)
             if known is not None:
-                raise Wrong("txnid-used", "This TXNID was posted before; each form needs its own.")
+                raise UsedBefore("txnid-used", "This TXNID was posted before; each form needs its own.")
             return self._kept(SimulatedPayment(form=form, entered_at=self.now()))
 
     def find(self, txn_id: str) -> SimulatedPayment:
@@ -126,11 +124,11 @@ class Simulator(Company[Quirks]):
     def left(self, txn_id: str, /) -> Left:
         """How the payment stands, and where the payer's browser is sent: with the TXNID and nothing else."""
         with self.lock:
-            told = TOLD[self.find(txn_id).step(self.now())]
+            status = self.find(txn_id).status(self.now())
             address = self.quirks.return_url
             query = f"TXNID={txn_id}" + (f"?TXNID={txn_id}" if self.quirks.double_question_mark else "")
             joint = "&" if "?" in address and not self.quirks.double_question_mark else "?"
-            return Left(status=told.value, return_url=f"{address}{joint}{query}")
+            return Left(status=status.value, return_url=f"{address}{joint}{query}")
 
     def forget(self) -> None:
         """Empty the ledger. Numbers go on from where they were."""

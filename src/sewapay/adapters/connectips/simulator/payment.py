@@ -12,6 +12,8 @@ from typing import Final
 from attrs import evolve, frozen
 
 from sewapay.standins.refusals import NotPossible
+from sewapay.standins.row import Row
+from sewapay.standins.statement import Returned
 
 
 class Told(StrEnum):
@@ -82,18 +84,10 @@ class Form:
 
 
 @frozen(kw_only=True)
-class Refund:
-    """Money that went back by hand: `amount` in paisa."""
-
-    amount: int
-    at: datetime
-
-
-@frozen(kw_only=True)
-class SimulatedPayment:
+class SimulatedPayment(Row[Told]):
     """One form and what became of it. Methods return a new one.
 
-    `number` is NCHL's own for the transaction, once it was paid. The next `lagging` look-ups still say `before`.
+    `number` is NCHL's own for the transaction, once it was paid.
     """
 
     form: Form
@@ -102,10 +96,7 @@ class SimulatedPayment:
     dies_at: datetime | None = None
     number: int | None = None
     paid_at: datetime | None = None
-    refunds: tuple[Refund, ...] = ()
     posts: int = 1
-    lookups: int = 0
-    lagging: int = 0
     before: Told = Told.INCOMPLETE
 
     @property
@@ -113,24 +104,15 @@ class SimulatedPayment:
         """The merchant's own name for it."""
         return self.form.txn_id
 
-    @property
-    def refunded_amount(self) -> int:
-        """All that went back, in paisa."""
-        return sum(refund.amount for refund in self.refunds)
-
     def step(self, now: datetime) -> Step:
         """How far it is at `now`: a session ends when the payer logged in and does not pay in time."""
         if self.recorded is Step.LOGGED_IN and self.dies_at is not None and now > self.dies_at:
             return Step.ENDED
         return self.recorded
 
-    def told(self, now: datetime) -> Told:
-        """What a look-up says about it, which may lag behind."""
-        return self.before if self.lagging else TOLD[self.step(now)]
-
-    def looked_up(self) -> "SimulatedPayment":
-        """The payment after one more look-up."""
-        return evolve(self, lookups=self.lookups + 1, lagging=max(self.lagging - 1, 0))
+    def status(self, now: datetime) -> Told:
+        """The word for where it is at `now`."""
+        return TOLD[self.step(now)]
 
     def posted_again(self) -> "SimulatedPayment":
         """The payment after one more form with its TXNID."""
@@ -159,4 +141,4 @@ class SimulatedPayment:
         amount = left if amount is None else amount
         if not 1 <= amount <= left:
             raise NotPossible(f"{left} paisa can be refunded, not {amount}.")
-        return evolve(self, refunds=(*self.refunds, Refund(amount=amount, at=now)))
+        return evolve(self, refunds=(*self.refunds, Returned(amount=amount, at=now, by="panel")))

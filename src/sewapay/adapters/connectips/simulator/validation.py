@@ -10,6 +10,7 @@ from typing import Final
 
 from sewapay.adapters.connectips.simulator.certificate import Merchant
 from sewapay.adapters.connectips.simulator.payment import Form
+from sewapay.standins.refusals import Wrong
 
 LENGTHS: Final[Mapping[str, int]] = {
     "MERCHANTID": 20,
@@ -28,15 +29,6 @@ LENGTHS: Final[Mapping[str, int]] = {
 
 _PAISA: Final = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _DATE: Final = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4}", re.ASCII)
-
-
-class Wrong(Exception):
-    """A form or a question that is not taken: a code, and what is wrong, for the person who wrote it."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(f"{code}: {sentence}")
-        self.code = code
-        self.sentence = sentence
 
 
 def form_of(fields: Mapping[str, str], merchant: Merchant) -> Form:

@@ -5,16 +5,18 @@ What NCHL does not document is marked "our guess".
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
 
-from sewapay.adapters.connectips.simulator import pages
 from sewapay.adapters.connectips.simulator.ledger import Simulator
+from sewapay.adapters.connectips.simulator.pages import Page
 from sewapay.adapters.connectips.simulator.payment import SimulatedPayment, Told
-from sewapay.adapters.connectips.simulator.validation import Wrong, question_of
-from sewapay.standins.exchange import NotJson, Reply, Request, html_reply, json_reply, named_in, parsed
+from sewapay.adapters.connectips.simulator.validation import question_of
+from sewapay.standins.exchange import NotJson, Reply, Request, form_of, html_reply, json_reply, named_in, parsed
+from sewapay.standins.refusals import Wrong
 
 FORM: Final = "/connectipswebgw/loginpage"
 VALIDATION: Final = "/connectipswebws/api/creditor/validatetxn"
@@ -23,20 +25,20 @@ ROUTES: Final[Mapping[str, str]] = {FORM: "form", VALIDATION: "validatetxn", DET
 """connectIPS's addresses, and the names that faults know them by."""
 
 
-def form(simulator: Simulator, request: Request, fields: Mapping[str, str]) -> Reply:
+def form(simulator: Simulator, request: Request) -> Reply:
     """POST of the shop's form by the payer's browser: check everything, then show the page to pay at.
 
     What is wrong is told to the person in front of the browser, as an HTML page (our guess); the shop hears nothing.
     """
     if request.method != "POST":
-        return pages.refused(405, "method", "This address takes the form of a shop's page, by POST.")
+        return Page(simulator).refused(405, "method", "This address takes the form of a shop's page, by POST.")
     try:
-        return pages.first(simulator, simulator.post(fields))
+        return Page(simulator).first(simulator.post(form_of(request)).txn_id)
     except Wrong as wrong:
-        return pages.refused(400, wrong.code, wrong.sentence)
+        return Page(simulator).refused(400, wrong.code, wrong.sentence)
 
 
-def look_up(simulator: Simulator, request: Request, on: str) -> Reply:
+def look_up(on: str, simulator: Simulator, request: Request) -> Reply:
     """POST of a look-up (docs, "Payment Validation" and "Transaction Details"): the same question to both addresses."""
     if request.method != "POST":
         return json_reply(405, {"error": "Only POST is allowed."})
@@ -63,9 +65,9 @@ def not_found() -> Reply:
     return html_reply(404, "<!doctype html><title>Not Found</title><h1>Not Found</h1>")
 
 
-def txn_id_meant(request: Request, fields: Mapping[str, str]) -> str | None:
+def txn_id_meant(request: Request) -> str | None:
     """The TXNID that a request is about: in the form, or as `referenceId` in a look-up."""
-    return fields.get("TXNID") if request.path == FORM else named_in(request, "referenceId")
+    return form_of(request).get("TXNID") if request.path == FORM else named_in(request, "referenceId")
 
 
 def _is_known(simulator: Simulator, request: Request) -> bool:
@@ -104,3 +106,11 @@ def _details(simulator: Simulator, payment: SimulatedPayment) -> dict[str, objec
         "particulars": payment.form.posted["PARTICULARS"],
         "creditStatus": "000",
     }
+
+
+ANSWERS: Final[Mapping[str, Callable[[Simulator, Request], Reply]]] = {
+    "form": form,
+    "validatetxn": partial(look_up, "validatetxn"),
+    "gettxndetail": partial(look_up, "gettxndetail"),
+}
+"""What each of connectIPS's routes does, by the name that faults know it by."""

@@ -9,12 +9,10 @@ from typing import Final
 
 from sewapay.adapters.esewa.simulator.ledger import Simulator
 from sewapay.adapters.esewa.simulator.payment import SimulatedPayment, Status
-from sewapay.adapters.esewa.simulator.validation import Wrong
 from sewapay.standins.clock import nepal_time
-from sewapay.standins.control import Actions, fields_of, happening
+from sewapay.standins.control import Actions, entering, happening
 from sewapay.standins.exchange import Request
-from sewapay.standins.refusals import NotPossible, Refused
-from sewapay.standins.statement import Line, Reported, Returned, statement
+from sewapay.standins.statement import Line, Reported, statement
 
 REPORTED: Final[Mapping[Status, Reported]] = MappingProxyType(
     {
@@ -32,24 +30,11 @@ REPORTED: Final[Mapping[Status, Reported]] = MappingProxyType(
 def own_actions(simulator: Simulator) -> Actions:
     """What only this stand-in takes."""
     return {
-        "/_sim/enter": {"POST": lambda request: _enter(simulator, request)},
+        "/_sim/enter": {"POST": entering(simulator, lambda fields: simulator.post(fields).transaction_uuid)},
         "/_sim/login": {"POST": happening(simulator, simulator.log_in)},
         "/_sim/ambiguous": {"POST": happening(simulator, simulator.leave_ambiguous)},
         "/_sim/payments": {"GET": lambda request: _ledger(simulator, request)},
     }
-
-
-def _enter(simulator: Simulator, request: Request) -> object:
-    """The form's fields as a JSON object of texts, taken or refused as the posted form would be."""
-    fields = {name: value for name, value in fields_of(request).items() if isinstance(value, str)}
-    simulator.seen["form"] += 1
-    try:
-        payment = simulator.post(fields)
-    except Wrong as wrong:
-        kind = NotPossible if wrong.code == "transaction-uuid-used" else Refused
-        raise kind(str(wrong)) from wrong
-    left = simulator.left(payment.transaction_uuid)
-    return {"status": left.status, "return_url": left.return_url}
 
 
 def _ledger(simulator: Simulator, request: Request) -> object:
@@ -74,7 +59,7 @@ def _line(simulator: Simulator, payment: SimulatedPayment) -> Line:
         status=status.value,
         reported=REPORTED[status],
         transaction_id=payment.transaction_code,
-        returned=tuple(Returned(amount=refund.amount, at=refund.at, by="panel") for refund in payment.refunds),
+        returned=payment.refunds,
         own={
             "transaction_uuid": payment.transaction_uuid,
             "product_code": payment.form.product_code,

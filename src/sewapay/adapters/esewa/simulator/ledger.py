@@ -1,6 +1,5 @@
 """The stand-in's own truth: which forms were posted and who paid. Nothing here knows HTTP; amounts are whole paisa."""
 
-import secrets
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
@@ -14,10 +13,10 @@ from sewapay.adapters.esewa.simulator.payment import HAVE_A_REF_ID, TOLD, Simula
 from sewapay.adapters.esewa.simulator.quirks import Quirks
 from sewapay.adapters.esewa.simulator.returning import return_url
 from sewapay.adapters.esewa.simulator.signature import UAT_KEY, UAT_PRODUCT_CODE
-from sewapay.adapters.esewa.simulator.validation import Wrong, form_of
+from sewapay.adapters.esewa.simulator.validation import form_of
 from sewapay.standins.company import Company
 from sewapay.standins.happenings import Left
-from sewapay.standins.refusals import UnknownPayment
+from sewapay.standins.refusals import UnknownPayment, UsedBefore
 from sewapay.standins.shape import Shape
 
 CODE_DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -61,7 +60,6 @@ class Simulator(Company[Quirks]):
 
     quirks: Quirks = field(factory=Quirks)
     secret_key: str | None = field(default=None, repr=False, validator=_not_empty)
-    ticket_key: bytes = field(factory=lambda: secrets.token_bytes(32), init=False, repr=False)
     _payments: dict[str, SimulatedPayment] = field(factory=dict, init=False, repr=False)
     _latest_code: int = field(init=False, repr=False)
 
@@ -93,7 +91,7 @@ class Simulator(Company[Quirks]):
                 first = Status.PENDING if self.quirks.known_before_login else Status.NOT_FOUND
                 return self._kept(SimulatedPayment(form=form, posted_at=self.now(), first_word=first))
             if not self.quirks.same_form_again or known.recorded is not Step.POSTED or known.form != form:
-                raise Wrong(
+                raise UsedBefore(
                     "transaction-uuid-used", "This transaction_uuid was posted before; each form needs its own."
                 )
             return self.find(known.transaction_uuid)

@@ -12,6 +12,8 @@ from typing import Final
 from attrs import evolve, frozen
 
 from sewapay.standins.refusals import NotPossible
+from sewapay.standins.row import Row
+from sewapay.standins.statement import Returned
 
 
 class Status(StrEnum):
@@ -93,18 +95,10 @@ class Form:
 
 
 @frozen(kw_only=True)
-class Refund:
-    """Money that went back: `amount` in paisa. eSewa has no call for it, only its merchant portal."""
-
-    amount: int
-    at: datetime
-
-
-@frozen(kw_only=True)
-class SimulatedPayment:
+class SimulatedPayment(Row[Status]):
     """One form and what became of it. Methods return a new one.
 
-    `first_word` is what a look-up says until the payer logs in. The next `lagging` look-ups still say `before`.
+    `first_word` is what a look-up says until the payer logs in.
     """
 
     form: Form
@@ -114,21 +108,13 @@ class SimulatedPayment:
     dies_at: datetime | None = None
     transaction_code: str | None = None
     esewa_id: str = ""
-    refunds: tuple[Refund, ...] = ()
     posts: int = 1
-    lookups: int = 0
-    lagging: int = 0
     before: Status = Status.NOT_FOUND
 
     @property
     def transaction_uuid(self) -> str:
         """The merchant's own name for it."""
         return self.form.transaction_uuid
-
-    @property
-    def refunded_amount(self) -> int:
-        """All that went back, in paisa."""
-        return sum(refund.amount for refund in self.refunds)
 
     def step(self, now: datetime) -> Step:
         """How far it is at `now`: a session ends when the payer logged in and does not pay in time."""
@@ -140,14 +126,6 @@ class SimulatedPayment:
         """The word for where it is at `now`."""
         step = self.step(now)
         return self.first_word if step is Step.POSTED else TOLD[step]
-
-    def told(self, now: datetime) -> Status:
-        """What a look-up says about it, which may lag behind."""
-        return self.before if self.lagging else self.status(now)
-
-    def looked_up(self) -> "SimulatedPayment":
-        """The payment after one more look-up."""
-        return evolve(self, lookups=self.lookups + 1, lagging=max(self.lagging - 1, 0))
 
     def posted_again(self) -> "SimulatedPayment":
         """The payment after one more form with its transaction_uuid."""
@@ -172,4 +150,4 @@ class SimulatedPayment:
         moved = self.moved(Step.FULL_REFUND if amount == left else Step.PARTIAL_REFUND, now, lag=lag)
         if not 1 <= amount <= left:
             raise NotPossible(f"{left} paisa can be refunded, not {amount}.")
-        return evolve(moved, refunds=(*self.refunds, Refund(amount=amount, at=now)))
+        return evolve(moved, refunds=(*self.refunds, Returned(amount=amount, at=now, by="panel")))

@@ -1,20 +1,18 @@
 """Which of the stand-in's routes a request is for, and how the stand-in is made and described."""
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from sewapay.adapters.esewa.simulator import pages, wire
+from sewapay.adapters.esewa.simulator import wire
 from sewapay.adapters.esewa.simulator.control import own_actions
 from sewapay.adapters.esewa.simulator.ledger import Simulator
+from sewapay.adapters.esewa.simulator.pages import Page
 from sewapay.adapters.esewa.simulator.signature import UAT_KEY, UAT_PRODUCT_CODE
-from sewapay.standins.control import control
 from sewapay.standins.description import Description, Options
-from sewapay.standins.exchange import Answer, Reply, Request, form_of
+from sewapay.standins.exchange import Answer, Request
+from sewapay.standins.payment_page import beside_the_wire
 from sewapay.standins.server import StandIn
-
-_PAGE: Final = re.compile(r"/pay/[^/]+/[a-z]+")
 
 
 def create_app(simulator: Simulator | None = None) -> StandIn:
@@ -28,24 +26,13 @@ def answer(simulator: Simulator, request: Request, too_large: bool = False) -> A
     `too_large` says that the body was not kept because it was beyond all bounds.
     """
     simulator.catch_up()
-    if request.path.startswith("/_sim/"):
-        return control(simulator, request, own=own_actions(simulator), too_large=too_large)
-    if request.path in wire.ROUTES:
-        return pages.too_large() if too_large else _on_the_wire(simulator, request, wire.ROUTES[request.path])
-    if _PAGE.fullmatch(request.path):
-        return pages.too_large() if too_large else pages.form(simulator, request)
-    if request.path == "/" and request.method in ("GET", "HEAD"):
-        return pages.front()
-    return wire.not_found()
-
-
-def _on_the_wire(simulator: Simulator, request: Request, on: str) -> Answer:
-    fields = form_of(request) if on == "form" else {}
-
-    def genuine() -> Reply:
-        return wire.form(simulator, request, fields) if on == "form" else wire.status(simulator, request)
-
-    return simulator.answered(on, wire.uuid_meant(request, fields), request.base_url, genuine)
+    page, on = Page(simulator), wire.ROUTES.get(request.path)
+    if on is not None:
+        if too_large:
+            return page.too_large()
+        genuine = partial(wire.ANSWERS[on], simulator, request)
+        return simulator.answered(on, wire.uuid_meant(request), request.base_url, genuine)
+    return beside_the_wire(page, request, own=own_actions(simulator), too_large=too_large) or wire.not_found()
 
 
 def _from_options(options: Options) -> StandIn:

@@ -12,6 +12,7 @@ from sewapay.adapters.esewa.simulator.amounts import paisa_of
 from sewapay.adapters.esewa.simulator.payment import Form
 from sewapay.adapters.esewa.simulator.quirks import Quirks
 from sewapay.adapters.esewa.simulator.signature import REQUEST_NAMES, is_signed
+from sewapay.standins.refusals import Wrong
 
 FIELDS: Final = (
     "amount",
@@ -37,15 +38,6 @@ _MOST_UUID: Final = 100
 """The longest `transaction_uuid` that is taken: our guess, eSewa documents none and 36 were seen."""
 
 _BLANK_OR_CONTROL: Final = re.compile(r"[\s\x00-\x1f\x7f]")
-
-
-class Wrong(Exception):
-    """A form that is not taken: a code, and what is wrong with it, for the person who wrote the form."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(f"{code}: {sentence}")
-        self.code = code
-        self.sentence = sentence
 
 
 def form_of(fields: Mapping[str, str], *, product_code: str | None, key: str, quirks: Quirks) -> Form:

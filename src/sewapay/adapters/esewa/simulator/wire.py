@@ -3,18 +3,18 @@
 What eSewa does not document is marked "our guess".
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
-from sewapay.adapters.esewa.simulator import pages
 from sewapay.adapters.esewa.simulator.amounts import as_double, paisa_of
 from sewapay.adapters.esewa.simulator.ledger import Simulator
+from sewapay.adapters.esewa.simulator.pages import Page
 from sewapay.adapters.esewa.simulator.payment import HAVE_A_REF_ID, Status
 from sewapay.adapters.esewa.simulator.quirks import Quirks
-from sewapay.adapters.esewa.simulator.validation import Wrong
-from sewapay.standins.exchange import Reply, Request, html_reply, json_reply
+from sewapay.standins.exchange import Reply, Request, form_of, html_reply, json_reply
+from sewapay.standins.refusals import Wrong
 
 FORM: Final = "/api/epay/main/v2/form"
 STATUS: Final = "/api/epay/transaction/status/"
@@ -35,17 +35,17 @@ _OLD_NAMES: Final[Mapping[str, str]] = {
 }
 
 
-def form(simulator: Simulator, request: Request, fields: Mapping[str, str]) -> Reply:
+def form(simulator: Simulator, request: Request) -> Reply:
     """POST of the shop's form by the payer's browser: check everything, then show the page to pay at.
 
     What is wrong is told to the person in front of the browser, as an HTML page; the shop hears nothing.
     """
     if request.method != "POST":
-        return pages.refused(405, "method", "This address takes the form of a shop's page, by POST.")
+        return Page(simulator).refused(405, "method", "This address takes the form of a shop's page, by POST.")
     try:
-        return pages.first(simulator, simulator.post(fields))
+        return Page(simulator).first(simulator.post(form_of(request)).transaction_uuid)
     except Wrong as wrong:
-        return pages.refused(400, wrong.code, wrong.sentence)
+        return Page(simulator).refused(400, wrong.code, wrong.sentence)
 
 
 def status(simulator: Simulator, request: Request) -> Reply:
@@ -81,9 +81,10 @@ def not_found() -> Reply:
     return html_reply(404, "<!doctype html><title>Not Found</title><h1>Not Found</h1>")
 
 
-def uuid_meant(request: Request, fields: Mapping[str, str]) -> str | None:
+def uuid_meant(request: Request) -> str | None:
     """The transaction_uuid that a request is about: in the form, or in the query of a status check."""
-    return request.query.get("transaction_uuid") if request.path == STATUS else fields.get("transaction_uuid")
+    fields = request.query if request.path == STATUS else form_of(request)
+    return fields.get("transaction_uuid")
 
 
 def _number(paisa: int, quirks: Quirks) -> msgspec.Raw:
@@ -96,3 +97,7 @@ def _number(paisa: int, quirks: Quirks) -> msgspec.Raw:
 def _error(status: int, sentence: str) -> Reply:
     """A status check that cannot be understood: our guess, after the one error body that is documented."""
     return json_reply(status, {"code": 0, "error_message": sentence})
+
+
+ANSWERS: Final[Mapping[str, Callable[[Simulator, Request], Reply]]] = {"form": form, "status": status}
+"""What each of eSewa's routes does, by the name that faults know it by."""

@@ -10,7 +10,7 @@ from sewapay.adapters.khalti.simulator.payments import SimulatedPayment, Status
 from sewapay.standins.clock import nepal_time
 from sewapay.standins.control import Actions
 from sewapay.standins.exchange import Request
-from sewapay.standins.statement import Line, Reported, Returned, statement
+from sewapay.standins.statement import Line, Reported, statement
 
 REPORTED: Final[Mapping[Status, Reported]] = MappingProxyType(
     {
@@ -54,7 +54,7 @@ def _line(simulator: Simulator, payment: SimulatedPayment) -> Line:
         status=status.value,
         reported=REPORTED[status],
         transaction_id=payment.transaction_id,
-        returned=tuple(Returned(amount=refund.amount, at=refund.at, by=refund.by) for refund in payment.refunds),
+        returned=payment.refunds,
         own={
             "pidx": payment.pidx,
             "purchase_order_id": purchase.purchase_order_id,

@@ -3,7 +3,6 @@
 Nothing here knows HTTP. Amounts are whole paisa (100 paisa = NPR 1), times are aware UTC.
 """
 
-import secrets
 from datetime import timedelta
 from hashlib import sha256
 from typing import Final, Literal
@@ -42,7 +41,6 @@ class Simulator(Company[Quirks]):
 
     secret_key: str | None = field(default=None, repr=False, validator=_not_empty)
     quirks: Quirks = field(factory=Quirks)
-    ticket_key: bytes = field(factory=lambda: secrets.token_bytes(32), init=False, repr=False)
     _payments: dict[str, SimulatedPayment] = field(factory=dict, init=False, repr=False)
     _pidx_paid_by: dict[str, str] = field(factory=dict, init=False, repr=False)
     _order_initiates: dict[tuple[str, str], int] = field(factory=dict, init=False, repr=False)

@@ -9,6 +9,8 @@ import msgspec
 from attrs import evolve, frozen
 
 from sewapay.standins.refusals import NotPossible
+from sewapay.standins.row import Row
+from sewapay.standins.statement import Returned
 
 YEAR_SECONDS: Final = 365 * 24 * 3600
 
@@ -81,20 +83,8 @@ class Purchase:
 
 
 @frozen(kw_only=True)
-class Refund:
-    """Money that went back: `amount` in paisa, asked for by a merchant's program or in the merchant's panel."""
-
-    amount: int
-    at: datetime
-    by: Literal["api", "panel"]
-
-
-@frozen(kw_only=True)
-class SimulatedPayment:
-    """One payment link and what became of it. Methods return a new one.
-
-    The next `lagging` look-ups still say `before_refund`.
-    """
+class SimulatedPayment(Row[Status]):
+    """One payment link and what became of it. Methods return a new one. Only a refund makes look-ups lag."""
 
     pidx: str
     key_digest: str
@@ -104,29 +94,13 @@ class SimulatedPayment:
     recorded: Status = Status.INITIATED
     transaction_id: str | None = None
     mobile: str = ""
-    refunds: tuple[Refund, ...] = ()
-    lookups: int = 0
-    lagging: int = 0
-    before_refund: Status = Status.COMPLETED
-
-    @property
-    def refunded_amount(self) -> int:
-        """All that went back, in paisa."""
-        return sum(refund.amount for refund in self.refunds)
+    before: Status = Status.COMPLETED
 
     def status(self, now: datetime) -> Status:
         """The payment's state at `now`: a link that nobody used dies when its time has passed."""
         if self.recorded is Status.INITIATED and now > self.expires_at:
             return Status.EXPIRED
         return self.recorded
-
-    def told(self, now: datetime) -> Status:
-        """What a look-up says about it, which may lag behind a refund."""
-        return self.before_refund if self.lagging else self.status(now)
-
-    def looked_up(self) -> "SimulatedPayment":
-        """The payment after one more look-up."""
-        return evolve(self, lookups=self.lookups + 1, lagging=max(self.lagging - 1, 0))
 
     def moved(self, to: Status, now: datetime) -> "SimulatedPayment":
         """The payment in state `to`. Raises NotPossible when that cannot follow the state it is in."""
@@ -146,7 +120,7 @@ class SimulatedPayment:
             raise NotPossible(f"{left} paisa can be refunded, not {amount}.")
         return evolve(
             moved,
-            refunds=(*self.refunds, Refund(amount=amount, at=now, by=by)),
-            before_refund=self.told(now),
+            refunds=(*self.refunds, Returned(amount=amount, at=now, by=by)),
+            before=self.told(now),
             lagging=lag,
         )

@@ -1,16 +1,16 @@
 """Which of the stand-in's routes a request is for, and how the stand-in is made and described."""
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from sewapay.adapters.khalti.simulator import pages, wire
+from sewapay.adapters.khalti.simulator import wire
 from sewapay.adapters.khalti.simulator.control import own_actions
 from sewapay.adapters.khalti.simulator.ledger import Simulator
-from sewapay.standins.control import control
+from sewapay.adapters.khalti.simulator.pages import Page
 from sewapay.standins.description import Description, Options
 from sewapay.standins.exchange import Answer, Reply, Request
+from sewapay.standins.payment_page import beside_the_wire
 from sewapay.standins.server import StandIn, serve
 
 DEFAULT_PORT: Final = 8901
@@ -19,8 +19,6 @@ WireRoute = Callable[[Simulator, Request], Reply]
 
 WIRE: Final[dict[str, WireRoute]] = {"initiate": wire.initiate, "lookup": wire.look_up, "refund": wire.refund}
 """What each of Khalti's routes does, by the name that faults know it by."""
-
-_FORM: Final = re.compile(r"/pay/[^/]+/[a-z]+")
 
 
 def create_app(simulator: Simulator | None = None) -> StandIn:
@@ -42,12 +40,9 @@ def answer(simulator: Simulator, request: Request, too_large: bool = False) -> A
     on = wire.route_of(simulator, request.path)
     if on is not None:
         return wire.too_large() if too_large else _on_the_wire(simulator, request, on)
-    if request.path.startswith("/_sim/"):
-        return control(simulator, request, own=own_actions(simulator), too_large=too_large)
-    if _FORM.fullmatch(request.path):
-        return pages.too_large() if too_large else pages.form(simulator, request)
-    if request.path == "/" and request.method in ("GET", "HEAD"):
-        return pages.front(simulator, request)
+    beside = beside_the_wire(Page(simulator), request, own=own_actions(simulator), too_large=too_large)
+    if beside is not None:
+        return beside
     if wire.route_of(simulator, f"{request.path}/") is not None:
         return wire.with_slash(request)
     return wire.not_found()
