@@ -81,8 +81,10 @@ def test_who_to_log_in_as_is_told(known: str) -> None:
     ("gateway", "company"), [("khalti", "Khalti"), ("esewa", "eSewa"), ("connectips", "connectIPS")]
 )
 def test_the_ids_of_its_fields_and_buttons_are_those_of_the_pages(gateway: str, company: str) -> None:
-    templates = ROOT / "src" / "sewapay" / "adapters" / gateway / "simulator" / "templates"
-    shown = {name for page in templates.glob("*.html") for name in re.findall(r'id="(\w+)"', page.read_text("utf-8"))}
+    source = ROOT / "src" / "sewapay"
+    own, shared = source / "adapters" / gateway / "simulator" / "templates", source / "standins" / "templates"
+    pages = "".join(page.read_text("utf-8") for folder in (own, shared) for page in folder.glob("*.html"))
+    shown = set(re.findall(r'id="(\w+)"', pages))
     told = PAGE.read_text("utf-8").partition("## In a browser")[2]
     row = re.search(rf"^\| {company} \| [^|]* \|(.*)\|$", told, re.MULTILINE)
 
