@@ -280,8 +280,8 @@ PROBLEMS: Final[Mapping[type[SewapayError], ProblemKind]] = MappingProxyType(
             409,
             "This gateway gives nothing back by itself",
             "The gateway has no call for refunds, or for refunds of a part.",
-            "Give the money back where the detail says, such as eSewa's merchant portal, which the next look-up notices. "
-            "GET /v1/gateways says what each can do.",
+            "Give the money back where the detail says, such as eSewa's merchant portal, which the next look-up "
+            "notices. GET /v1/gateways says what each can do.",
         ),
         application.KeyReused: ProblemKind(
             "idempotency-key-reused",
@@ -331,10 +331,9 @@ PROBLEMS: Final[Mapping[type[SewapayError], ProblemKind]] = MappingProxyType(
         application.GatewayNotConfigured: ProblemKind(
             "gateway-not-configured",
             503,
-            "The gateway's key is missing here",
-            "The service runs without this gateway's key, so it cannot ask the gateway for anything.",
-            "Set the gateway's key (KHALTI_SECRET_KEY for Khalti, ESEWA_PRODUCT_CODE and ESEWA_SECRET_KEY for eSewa) "
-            "and start the service again.",
+            "The gateway is not set up here",
+            "The service runs without one of this gateway's own settings, such as its key: it cannot ask it anything.",
+            "Set the gateway's own settings (its page names them) and start the service again.",
             retry_after=60,
         ),
         application.NothingSent: ProblemKind(
