@@ -4,7 +4,7 @@
 
 A block is a file's text when the line above it names the file in bold code: **`src/tinypay/config.py`**. A `diff` block
 changes that file instead: each part after `@@` is found there once, and lines with a minus go and lines with a plus
-come. Shell commands are ```sh blocks; those of ```sh fails have to fail.
+come. Shell commands are ```sh blocks. One of ```sh fails is a single command on one line, which runs and fails.
 """
 
 import re
@@ -35,7 +35,11 @@ class Block:
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """Each block that says what to do. Raises `ValueError` for one that is neither shell nor of a named file."""
+    """Each block that says what to do.
+
+    Raises `ValueError` for one that is neither shell nor of a named file, and for more than one command that has to
+    fail: nobody could see which of them did.
+    """
     for found in _BLOCK.finditer(page):
         line = page.count("\n", 0, found.start("text")) + 1
         block = Block(
@@ -47,6 +51,8 @@ def blocks(page: str) -> Iterator[Block]:
         )
         if (block.file is None) is not (block.kind == "sh"):
             raise ValueError(f"line {line}: a block is of a file that is named above it, or shell")
+        if block.must_fail and block.text.count("\n") != 1:
+            raise ValueError(f"line {line}: one command has to fail in a block, and it is on one line")
         yield block
 
 
@@ -78,8 +84,7 @@ def as_script(page: str, notes: Path, python: str) -> str:
     for number, block in enumerate(blocks(page)):
         lines.append(f"echo '== line {block.line}'")
         if block.file is None:
-            failing = f"if (\nset -e\n{block.text}); then\necho 'line {block.line} did not fail'\nexit 1\nfi"
-            lines.append(failing if block.must_fail else block.text)
+            lines.append(_failing(block) if block.must_fail else block.text)
             continue
         note = notes / str(number)
         note.write_text(block.text, "utf-8")
@@ -89,6 +94,17 @@ def as_script(page: str, notes: Path, python: str) -> str:
         else:
             lines.append(f"cp {note} {file}")
     return "\n".join(lines)
+
+
+def _failing(block: Block) -> str:
+    """The commands that run the block's own and end the script unless it ran and failed.
+
+    It runs outside of every condition, since bash ignores `set -e` inside of one. 126 and 127 mean that nothing ran.
+    """
+    return (
+        f"set +e\n(\nset -e\n{block.text})\nfailed=$?\nset -e\n"
+        f"case $failed in 0 | 126 | 127) echo 'line {block.line} did not run and fail'; exit 1 ;; esac"
+    )
 
 
 if __name__ == "__main__":

@@ -82,6 +82,12 @@ def test_a_block_of_no_file_is_refused() -> None:
         list(blocks("# Page\n\n```python\none = 1\n```\n"))
 
 
+@pytest.mark.parametrize("commands", ["", "false\ntrue\n", "true\nfalse\n", "false \\\n  again\n"])
+def test_a_block_that_has_to_fail_is_one_command(commands: str) -> None:
+    with pytest.raises(ValueError, match="line 4: one command has to fail"):
+        list(blocks(f"# Page\n\n```sh fails\n{commands}```\n"))
+
+
 @pytest.mark.parametrize(
     ("page", "code"),
     [
@@ -89,6 +95,11 @@ def test_a_block_of_no_file_is_refused() -> None:
         ("```sh\nfalse\n```\n\n```sh\ntrue\n```\n", 1),
         ("```sh fails\nfalse\n```\n", 0),
         ("```sh fails\ntrue\n```\n", 1),
+        ("```sh\nsteps() { false; true; }\n```\n\n```sh fails\nsteps\n```\n", 0),
+        ("```sh\nsteps() { true; true; }\n```\n\n```sh fails\nsteps\n```\n", 1),
+        ("```sh fails\nfalse | true\n```\n", 0),
+        ("```sh fails\nno-such-program\n```\n", 1),
+        ("```sh fails\nexit 1\n```\n\n```sh\nfalse\n```\n\n```sh\ntrue\n```\n", 1),
         ("**`note`**\n\n```markdown\nkept\n```\n\n```sh\ngrep -q kept note\n```\n", 0),
         ("**`note`**\n\n```markdown\nkept\n```\n\n**`note`**\n\n```diff\n@@\n-lost\n+found\n```\n", 1),
     ],
