@@ -3,7 +3,7 @@
 Khalti's goes through the integration guide's addresses, every other gateway's through `/v1`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from sewapay.domain.money import Money
 
-__all__ = ["CUSTOMER", "Walk", "checked", "register", "say"]
+__all__ = ["CUSTOMER", "Walk", "checked", "outcome", "register", "say"]
 
 CUSTOMER: Final = "42"
 BOOKING: Final = {
@@ -45,6 +45,21 @@ async def register(api: httpx.AsyncClient) -> dict[str, Any]:
     return booking
 
 
+async def outcome(api: httpx.AsyncClient, booking_id: int) -> tuple[str, bool]:
+    """How a booking stands and what came for it, in a sentence; and whether it is confirmed."""
+    booking = checked(await api.get(f"/v1/bookings/{booking_id}"), 200)
+    payments = checked(await api.get("/v1/payments", params={"booking_id": booking_id}), 200)["items"]
+    came = _came([payment["amount_paid"] for payment in payments if payment["amount_paid"] is not None])
+    return f"Booking {booking_id} is {booking['status']}: {came}.", booking["status"] == "confirmed"
+
+
+def _came(amounts: Sequence[int]) -> str:
+    if not amounts:
+        return "nothing came"
+    often = "once" if len(amounts) == 1 else f"in {len(amounts)} payments"
+    return f"{Money(sum(amounts))} came, {often}"
+
+
 @frozen(kw_only=True)
 class Walk:
     """A payment through one gateway.
@@ -68,9 +83,9 @@ class Walk:
                 await self._by_the_guide(browser, booking)
             else:
                 await self._by_the_api(browser, booking)
-        now = checked(await self.api.get(f"/v1/bookings/{booking['id']}"), 200)
-        say(f"6. Booking {now['id']} is {now['status']}: {Money(now['amount'])} came, once.")
-        return 0 if now["status"] == "confirmed" else 1
+        sentence, is_confirmed = await outcome(self.api, booking["id"])
+        say(f"6. {sentence}")
+        return 0 if is_confirmed else 1
 
     async def _by_the_guide(self, browser: httpx.AsyncClient, booking: Mapping[str, Any]) -> None:
         opened = checked(
