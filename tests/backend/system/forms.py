@@ -61,15 +61,18 @@ WORDS: Final = {
 
 @define
 class FormGateway:
-    """One of them. `now` is the service's time: its clock and ours are one here.
+    """One of them. `now` is the service's time: its clock and ours are one here. `doubted`: of these it said, without a
+    reason in its ledger, that it does not know what became of them.
 
-    With a registered return, browsers come back to one address, and bring our reference along as `TXNID`.
+    With a registered return, browsers come back to one address, and bring our reference along as `TXNID`. What comes as
+    `signed` is taken to be signed: the gateway's word that the payment of this reference was made.
     """
 
     name: GatewayName
     now: Callable[[], datetime]
     till: Till = field(init=False)
     armed: list[str] = field(factory=list, init=False)
+    doubted: set[str] = field(factory=set, init=False)
     environment: Final = Environment.SANDBOX
     refunds: None = field(default=None, init=False)
 
@@ -88,6 +91,8 @@ class FormGateway:
 
     def read_return(self, message: ReturnMessage) -> ReturnHint:
         values = dict(message.values)
+        if "signed" in values:
+            return ReturnHint(authenticity=Authenticity.SIGNED, order_reference=values["signed"], says_paid=True)
         return ReturnHint(
             authenticity=Authenticity.UNSIGNED, claims=values.get("status"), order_reference=values.get("TXNID")
         )
@@ -101,6 +106,7 @@ class FormGateway:
             case "absent":
                 return Observation(reported=Reported.ABSENT, said="absent")
             case "ambiguous":
+                self.doubted.add(str(order.reference))
                 return evolve(answer, reported=Reported.AMBIGUOUS, said="AMBIGUOUS")
             case "strange word":
                 return evolve(answer, reported=Reported.UNKNOWN, said="zzz")
@@ -133,6 +139,7 @@ class FormGateway:
         """A new day: an empty ledger, and nothing goes wrong."""
         self.till = self._empty()
         self.armed.clear()
+        self.doubted.clear()
 
     def ledger(self) -> dict[str, AtGateway]:
         """Everything that it knows, by our references."""
@@ -143,7 +150,8 @@ class FormGateway:
                 amount=paid.held.amount,
                 status=WORDS[paid.held.status],
                 transaction_id=paid.held.transaction_id,
-                ever=frozenset(WORDS[held.status] for held in (paid.held, *(was for _, was in paid.was))),
+                ever=frozenset(WORDS[held.status] for held in (paid.held, *(was for _, was in paid.was)))
+                | ({"Ambiguous"} if name in self.doubted else set()),
             )
             for name, paid in self.till.payments.items()
         }

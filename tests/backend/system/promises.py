@@ -35,7 +35,7 @@ RANK: Final = MappingProxyType(
 TOLD_BY: Final = MappingProxyType({"payment.opened": "open"} | {f"payment.{status}": status for status in RANK})
 SAID_THERE: Final = MappingProxyType(
     {
-        "pending": frozenset({"Pending"}),
+        "pending": frozenset({"Pending", "Ambiguous"}),
         "canceled": frozenset({"User canceled"}),
         "expired": frozenset({"Expired", "Absent"}),
         "completed": PAID_THERE,

@@ -170,3 +170,36 @@ async def test_an_answer_about_another_payment_by_our_reference_is_no_money_of_t
     found = audit_invariants(await world.books(), truth_of_till(gateway.till), now=now, is_quiet=False)
     assert (row["status"], row["review_reason"], row["amount_paid"]) == ("under_review", "reference_mismatch", None)
     assert found == []
+
+
+@pytest.mark.invariant("I10")
+async def test_a_payment_that_its_gateway_does_not_know_the_outcome_of_is_in_order(
+    forms: tuple[World, FormGateway],
+) -> None:
+    world, gateway = forms
+    payment = await open_a_form(world, await world.register())
+    gateway.armed += ["ambiguous", "ambiguous"]
+
+    for _ in range(2):
+        await world.verify(payment["id"])
+
+    rows = await world.rows()
+    row, told = rows.payments[payment["id"]], [event["kind"] for event in rows.events if event["payment_id"]]
+    found = audit_invariants(await world.books(), truth_of_till(gateway.till), now=world.clock.now(), is_quiet=False)
+    assert (row["status"], row["outcome_unknown"]) == ("pending", True)
+    assert told == ["payment.created", "payment.opened", "payment.pending"]
+    assert found == []
+
+
+@pytest.mark.invariant("I10")
+async def test_a_payment_that_a_signed_return_holds_is_in_order(forms: tuple[World, FormGateway]) -> None:
+    world, gateway = forms
+    payment = await open_a_form(world, await world.register())
+    gateway.till.pay(payment["order_reference"], world.clock.now())
+    gateway.armed.append("absent")
+
+    await world.http.get(f"/return/{payment['id']}/?signed={payment['order_reference']}")
+
+    found = audit_invariants(await world.books(), truth_of_till(gateway.till), now=world.clock.now(), is_quiet=False)
+    assert (await world.rows()).payments[payment["id"]]["status"] == "pending"
+    assert found == []

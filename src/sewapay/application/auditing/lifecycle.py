@@ -41,6 +41,8 @@ TOLD_BY: Final[Mapping[str, str]] = MappingProxyType(
 _BACK_TO_REVIEW: Final = ("completed", "under_review")
 # What no answer of the gateway caused, by who did.
 _OURS: Final = frozenset({"created", "open", "under_review"})
+# What holds a payment beside the look-ups: the gateway's own word that the customer's browser brought.
+_SIGNED: Final = "a signed return says that it was paid"
 # What else a gateway may have said where a payment came to this status.
 _SAYS_SO: Final = MappingProxyType({"expired": ("expired", "absent"), "pending": ("pending", "ambiguous")})
 
@@ -140,9 +142,9 @@ def _evidence(book: Book, payment: Row) -> Iterator[Finding]:
         if status is None or status in _OURS or event["actor"] != "gateway":
             continue
         said = {answer["reported"] for answer in answers if answer["at"] == event["at"]}
-        if status not in said and (status != "expired" or "absent" not in said):
+        if said.isdisjoint(_SAYS_SO.get(status, (status,))):
             yield about("I8", payment, f"it became {status}, and no stored answer of the gateway says so")
-        elif status not in said and not _was_long_dead(payment, event):
+        elif status == "expired" and status not in said and not _was_long_dead(payment, event):
             text = "it expired for being absent at the gateway, where it could still have been entered"
             yield about("I23", payment, text)
     if given and given != {payment["gateway_reference"]}:
@@ -185,7 +187,8 @@ def _not_failed(book: Book, payment: Row) -> Iterator[Finding]:
     if payment["outcome_unknown"]:
         if payment["status"] not in UNDECIDED | _SOFT:
             yield about("I10", payment, f"it is {payment['status']} and unknown at once")
-        if not book.told("payment.outcome_unknown", payment):
+        is_doubted = any(answer["reported"] == "ambiguous" for answer in book.answers_about(payment))
+        if not is_doubted and not book.told("payment.outcome_unknown", payment):
             yield about("I10", payment, "its outcome is unknown, and nothing tells since when")
     told = book.events_of[payment["id"]]
     for event in told:
@@ -200,6 +203,8 @@ def _not_failed(book: Book, payment: Row) -> Iterator[Finding]:
         if status == "failed" and (why.startswith("not attempted") or _was_just_decided(told, event, "close")):
             continue
         if status == "expired" and payment["next_step"] is None and payment["gateway_reference"] is None:
+            continue
+        if status == "pending" and why == _SIGNED:
             continue
         invariant = "I23" if status == "expired" else "I10"
         yield about(invariant, payment, f"it became {status} because of {who} ({why}), and the gateway never said so")

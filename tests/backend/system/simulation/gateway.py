@@ -56,7 +56,7 @@ _REDIRECT: Final = Capabilities(
 _FORM: Final = evolve(_REDIRECT, checkout=CheckoutKind.POST_FORM, refunds=RefundKind.NONE, single_entry=True)
 # One that gives links and gives money back; one that is sent forms; one more, whose return address is registered.
 CAN: Final[Mapping[GatewayName, Capabilities]] = MappingProxyType(
-    {KHALTI: _REDIRECT, FORMS: _FORM, BANK: evolve(_FORM, registered_return=True)}
+    {KHALTI: _REDIRECT, FORMS: evolve(_FORM, signed_return=True), BANK: evolve(_FORM, registered_return=True)}
 )
 _DEADLINE: Final = 10.0
 _LIES_UNTIL: Final = timedelta(days=25)  # after a death: a lie at the very last look would be believed for ever
@@ -134,7 +134,11 @@ class SimulatedGateway:
         return None if self.capabilities.refunds is RefundKind.NONE else self
 
     def read_return(self, message: ReturnMessage) -> ReturnHint:
-        return ReturnHint(authenticity=Authenticity.UNSIGNED)
+        """What comes as `signed` is: the gateway's word that the payment of this reference was made."""
+        signed = dict(message.values).get("signed")
+        if signed is None:
+            return ReturnHint(authenticity=Authenticity.UNSIGNED)
+        return ReturnHint(authenticity=Authenticity.SIGNED, order_reference=signed, says_paid=True)
 
     async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
         around = self._around
@@ -237,9 +241,11 @@ class SimulatedGateway:
                 if self._till.by_form:
                     return evolve(said, order_reference=other.name)
                 return evolve(said, gateway_reference=other.name)
-        if self._happens(sky.wrong_amount) and answer.reported is Reported.COMPLETED and answer.amount is not None:
-            self._till.payments[self._name_of(order)].was_lied_about = True
-            return evolve(answer, amount=Money(answer.amount.paisa + chance.choice((-1, 1))))
+        there = self._till.payments[self._name_of(order)]
+        is_as_owed = there.held.amount == there.order_amount  # else nobody could ever tell what is right
+        if self._happens(sky.wrong_amount) and is_as_owed and answer.reported is Reported.COMPLETED:
+            there.was_lied_about = True
+            return evolve(answer, amount=Money(there.order_amount + chance.choice((-1, 1))))
         return None
 
     def _may_lie(self, order: Order) -> bool:

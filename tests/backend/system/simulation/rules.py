@@ -7,6 +7,7 @@ from attrs import evolve
 
 from sewapay.application.cancel_booking import Cancellation
 from sewapay.application.open_checkout import CheckoutRequest, OpenedCheckout
+from sewapay.application.ports import ReturnMessage
 from sewapay.application.register_booking import NewBooking
 from sewapay.application.verify_payment import OurReference, Verification, Verified
 from sewapay.domain.identifiers import BookingId, PaymentId
@@ -193,7 +194,8 @@ def come_back(world: World) -> None:
 def _come_back(world: World, name: str, process: Process) -> None:
     """To the payment's own address, or to one that all payments of the gateway have.
 
-    Nobody who paid is told that they did not, unless the gateway lied or said nothing.
+    Nobody who paid is told that they did not, unless the gateway lied or said nothing. Who brings its signed word is
+    not sent to pay even then.
     """
     payment, began = world.shown[name], len(process.answers)
     was_paid = till_of(world, name).payments[name].is_paid
@@ -203,12 +205,16 @@ def _come_back(world: World, name: str, process: Process) -> None:
 
     def told(verified: Verified) -> None:
         answers = [is_true for about, is_true in process.answers[began:] if about == name]
-        if was_paid and answers and all(answers) and verified.payment.status in ENDED:
-            world.shared.complaints.append(f"{name} was paid, and who paid was told {verified.payment.status}")
+        status = verified.payment.status
+        is_asked_again = status in ENDED and answers and all(answers)
+        if was_paid and (is_asked_again or (signs and status == "open")):
+            world.shared.complaints.append(f"{name} was paid, and who paid was told {status}")
         if verified.payment.id != payment.id:
             world.shared.complaints.append(f"I5 {name} came back as payment {verified.payment.id}")
 
-    look = Verification(by=None, payment=which)
+    signs = was_paid and CAN[payment.gateway].signed_return
+    brought = ReturnMessage(values=(("signed", str(payment.order_reference)),)) if signs else None
+    look = Verification(by=None, payment=which, brought=brought)
     world.start(f"return of {name}", process, lambda: process.container.verify_payment()(look), told)
 
 
