@@ -13,6 +13,9 @@ OTP: Final = "987654"
 ESEWA_ID: Final = "9806800001"
 PASSWORD: Final = "Nepal@123"
 ESEWA_OTP: Final = "123456"
+CONNECTIPS_USER: Final = "standin"
+CONNECTIPS_PASSWORD: Final = "standin"
+CONNECTIPS_OTP: Final = "123456"
 PHONE: Final = (390, 800)
 SMALL_WINDOW: Final = (900, 700)
 
@@ -99,8 +102,13 @@ class Customer:
         self.page.get_by_role("button", name="eSewa").click()
         self.sends_the_form()
 
+    def chooses_connectips(self) -> None:
+        """Press "Pay with connectIPS", and where no script sends the form, its button; ends on the stand-in's page."""
+        self.page.get_by_role("button", name="connectIPS").click()
+        self.sends_the_form()
+
     def sends_the_form(self) -> None:
-        """Come to eSewa's stand-in by the form that our page holds: by itself with script, by its button without."""
+        """Come to a stand-in by the form that our page holds: by itself with script, by its button without."""
         if not self.has_script:
             self.reads("redirecting")
             self.page.locator("#continue").click()
@@ -116,6 +124,20 @@ class Customer:
     def pays_with_esewa(self) -> None:
         """Pay at eSewa's stand-in, from its first page on."""
         self.logs_in()
+        self.ends("pay")
+
+    def chooses_an_account(self) -> None:
+        """Choose a bank account at connectIPS's stand-in and log in; ends where the OTP is asked for."""
+        self.page.get_by_label("Bank account").select_option("2501")
+        self.page.get_by_label("User").fill(CONNECTIPS_USER)
+        self.page.get_by_label("Password").fill(CONNECTIPS_PASSWORD)
+        self.page.get_by_role("button", name="Log in").click()
+        expect(self.page.get_by_label("OTP")).to_be_visible()
+
+    def pays_with_connectips(self) -> None:
+        """Pay at connectIPS's stand-in, from its first page on."""
+        self.chooses_an_account()
+        self.page.get_by_label("OTP").fill(CONNECTIPS_OTP)
         self.ends("pay")
 
     def signs_in(self) -> None:
@@ -146,7 +168,7 @@ class Customer:
 
     @property
     def transaction_uuid(self) -> str:
-        """The payment whose page at eSewa's stand-in this is."""
+        """The payment whose page this is, at a stand-in that is sent a form; connectIPS calls it TXNID."""
         return self.page.locator("#reference").inner_text()
 
     @property
