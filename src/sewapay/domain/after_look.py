@@ -10,7 +10,7 @@ from sewapay.domain.looks import STUCK_AFTER, next_look
 from sewapay.domain.money import NOTHING
 from sewapay.domain.observation import Observation
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
-from sewapay.domain.transitions import UNDECIDED
+from sewapay.domain.transitions import SOFT, UNDECIDED
 
 __all__ = ["looked_at", "not_known", "vouched_for"]
 
@@ -64,11 +64,16 @@ def not_known(payment: Payment, seen: Observation, *, at: datetime) -> Payment:
 def vouched_for(payment: Payment, *, at: datetime) -> Payment:
     """The customer brought the gateway's own signed word that it was paid, and the look-up does not know of it yet.
 
-    No money is seen by that: nobody is asked to pay again meanwhile, and the gateway is asked again.
+    No money is seen by that: nobody is asked to pay again meanwhile, and the gateway is asked again. What had ended
+    without money is not known to have.
     """
+    why = "a signed return says that it was paid"
+    if payment.status in SOFT and not payment.outcome_unknown:
+        return evolve(payment, outcome_unknown=True).planned_telling(
+            EventKind.PAYMENT_OUTCOME_UNKNOWN, "sewapay", at, reason=why
+        )
     if payment.status is not PaymentStatus.OPEN:
         return payment
-    why = "a signed return says that it was paid"
     return evolve(payment, status=PaymentStatus.PENDING).planned_telling(
         EventKind.PAYMENT_PENDING, "sewapay", at, reason=why
     )

@@ -27,13 +27,17 @@ STRANGE_WORD: Final = Stands("under_review", "pending", "review", review="unknow
 BOTH_AT_ONCE: Final = Stands("under_review", "pending", "review", review="contradictory")
 NOT_SEEN: Final = Stands("open", "pending", "open")
 PENDING: Final = Stands("pending", "pending", "checking")
+DOUBTED: Final = Stands("pending", "pending", "checking", unknown=True)
 EXPIRED: Final = Stands("expired", "pending", "expired")
 CONFIRMED_BY_ANOTHER: Final = Stands("expired", "confirmed", "paid", confirmed=1)
 
 
 @frozen(kw_only=True)
 class LookUp:
-    """A fault of the look-up. `is_slow`: it is noticed by the clock."""
+    """A fault of the look-up. `is_slow`: it is noticed by the clock.
+
+    Whoever brings eSewa's signed word that they paid is pending by it, where the look-up would leave them open.
+    """
 
     gateway: str
     name: str
@@ -42,6 +46,12 @@ class LookUp:
     for_good: Stands
     over: Stands = PAID
     is_slow: bool = False
+
+    @property
+    def by_return(self) -> Stands:
+        """Where it stands meanwhile, when the customer came back."""
+        held = {CHECKING: DOUBTED, NOT_SEEN: PENDING} if self.gateway == "esewa" else {}
+        return held.get(self.meanwhile, self.meanwhile)
 
 
 @frozen(kw_only=True)
@@ -210,7 +220,7 @@ LOOK_UPS: Final[tuple[LookUp, ...]] = (
     _silence("esewa", "an-outage", raw('{"code": 0, "error_message": "Service is currently unavailable"}')),
     _silence("esewa", "a-third-of-a-paisa", fault("change", values={"total_amount": "1130.003"})),
     _lie("esewa", "odd-case", fault("status_word", word="Complete"), STRANGE_WORD),
-    _lie("esewa", "ambiguous", fault("status_word", word="AMBIGUOUS"), CHECKING, STUCK),
+    _lie("esewa", "ambiguous", fault("status_word", word="AMBIGUOUS"), DOUBTED, STUCK),
     # eSewa says in so many words that it holds nothing, for as long as the checkout lives and longer
     _lie("esewa", "not-found", fault("status_word", word="NOT_FOUND"), NOT_SEEN, EXPIRED),
     _lie("esewa", "lag", fault("lag"), PENDING, STUCK),

@@ -312,6 +312,25 @@ async def test_a_signed_word_counts_while_the_gateway_is_silent_too(shop: TwoGat
     assert (vouched.status, vouched.outcome_unknown) == (PaymentStatus.PENDING, True)
 
 
+async def test_whoever_paid_after_the_end_and_brings_the_signed_word_is_not_led_to_pay_again(
+    shop: TwoGateways, signing: Signing
+) -> None:
+    booking = await shop.given_a_booking()
+    payment = await shop.opens(booking)
+    shop.clock.advance(minutes=45)
+    ended = await shop.when_it_is_verified(payment)
+    signing.goes_silent()
+
+    vouched = await comes_back(shop, payment, brought(payment))
+    again = await comes_back(shop, payment, brought(payment))
+
+    assert ended.payment.status is PaymentStatus.EXPIRED
+    assert (vouched.status, vouched.outcome_unknown) == (PaymentStatus.EXPIRED, True)
+    assert again == vouched
+    with pytest.raises(StillBeingChecked):
+        await shop.opens(booking, REDIRECTS)
+
+
 @pytest.mark.parametrize("authenticity", [Authenticity.UNSIGNED, Authenticity.FORGED])
 async def test_what_anybody_can_write_vouches_for_nothing(
     shop: TwoGateways, signing: Signing, authenticity: Authenticity
