@@ -241,7 +241,11 @@ def test_a_genuine_return_that_is_shown_again_names_its_own_payment() -> None:
 
     assert first == again
     assert again == ReturnHint(
-        authenticity=Authenticity.SIGNED, claims="COMPLETE", order_reference="250610-162413", gateway_reference=None, says_paid=True
+        authenticity=Authenticity.SIGNED,
+        claims="COMPLETE",
+        order_reference="250610-162413",
+        gateway_reference=None,
+        says_paid=True,
     )
 
 
