@@ -114,24 +114,22 @@ class VerifyPayment:
         if not self._is_worth_a_look(known, again=again):
             return known
         asked = known.payment
+        seen, why = None, ""
         try:
             gateway = enabled(self.gateways, asked.gateway, asked.environment)
             seen = await gateway.look_up(order_of(asked, known.booking.title))
         except GatewayError as silence:
             why = str(silence)
 
-            def record(tx: Tx) -> Verified:
-                return self.recorder.silence(tx, asked, why, is_ours=False, at=self.clock.now())
-        else:
+        def record(tx: Tx) -> Verified:
+            at = self.clock.now()
+            if seen is None:
+                recorded = self.recorder.silence(tx, asked, why, is_ours=False, at=at)
+            else:
+                recorded = self.recorder.answer(tx, asked, seen, is_ours=False, at=at)
+            return self.recorder.vouched(tx, recorded, at=at) if is_vouched else recorded
 
-            def record(tx: Tx) -> Verified:
-                return self.recorder.answer(tx, asked, seen, is_ours=False, at=self.clock.now())
-
-        def record_all(tx: Tx) -> Verified:
-            recorded = record(tx)
-            return self.recorder.vouched(tx, recorded, at=self.clock.now()) if is_vouched else recorded
-
-        return await self.transact(record_all)
+        return await self.transact(record)
 
     def _find(self, view: View, verification: Verification) -> Verified:
         booking = None

@@ -183,9 +183,7 @@ async def _sent_on(
     return see_other(_onward(verified) or f"/return/{verified.payment.id}/")
 
 
-async def _verified(
-    returns: Returns, which: PaymentId | OurReference, brought: ReturnMessage | None = None
-) -> _Found:
+async def _verified(returns: Returns, which: PaymentId | OurReference, brought: ReturnMessage | None = None) -> _Found:
     """Payment and booking after a look, or as they were stored when the look takes longer than a person waits."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
