@@ -216,4 +216,5 @@ def test_a_gateway_of_another_distribution_is_held_to_the_port_and_ours_are_not(
 
     gateways = build_gateways(names, {}, httpx.AsyncClient(), is_production=False)
 
+    del sys.modules["tinypay"]  # this process is to know no such package when the test is over
     assert [isinstance(gateway, HeldGateway) for gateway in gateways.values()] == [True, False]

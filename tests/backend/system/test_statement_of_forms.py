@@ -156,7 +156,7 @@ def test_money_that_came_has_to_stand_in_the_books(it: Mutable) -> None:
         ("paid", {"status": "ambiguous"}, Kind.PAID_HERE_ONLY),
         ("open", {"status": "ambiguous"}, Kind.STATUS),
         ("open", {"status": "canceled"}, Kind.STATUS),
-        ("ambiguous", {"status": "pending"}, Kind.STATUS),
+        ("ambiguous", {"status": "canceled"}, Kind.STATUS),
         ("paid", {"status": "partially_refunded"}, Kind.STATUS),
         ("paid", {"amount": 112999}, Kind.AMOUNT),
         ("paid", {"transaction_id": "000AE01"}, Kind.TRANSACTION),
