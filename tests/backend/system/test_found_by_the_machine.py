@@ -203,3 +203,19 @@ async def test_a_payment_that_a_signed_return_holds_is_in_order(forms: tuple[Wor
     found = audit_invariants(await world.books(), truth_of_till(gateway.till), now=world.clock.now(), is_quiet=False)
     assert (await world.rows()).payments[payment["id"]]["status"] == "pending"
     assert found == []
+
+
+@pytest.mark.invariant("I12")
+async def test_what_waits_for_a_person_and_went_back_as_a_whole_is_in_order_though_the_amount_was_misstated(
+    world: World,
+) -> None:
+    _, pidx, payment = await world.open_link()
+    world.khalti.arm("lookup", "wrong_amount", delta=1)
+    world.khalti.pay(pidx)
+    await world.verify(payment["id"])
+    world.khalti.simulator.refund(pidx)
+
+    await world.verify(payment["id"])
+
+    row = (await world.rows()).payments[payment["id"]]
+    assert (row["status"], row["amount_paid"], row["amount_refunded"]) == ("under_review", 113001, 113000)
