@@ -113,7 +113,7 @@ async def test_a_thousand_payments_before_two_services_and_two_workers_all_settl
         await an_hour_passes(fresh_postgres_url)
         await until_nothing_is_open(fresh_postgres_url)
 
-        # how they share it is chance here: a run may take all that is due (test_workers_meet.py has them meet on purpose)
+        # how they share it is chance here, for one run may take all (test_workers_meet.py has them meet on purpose)
         assert any(worker.said("reconciled: ") > 0 for worker in workers), [worker.told() for worker in workers]
 
     happened, seen = day.happened, khalti.simulator.lookups_seen

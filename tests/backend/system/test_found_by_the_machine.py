@@ -217,5 +217,6 @@ async def test_what_waits_for_a_person_and_went_back_as_a_whole_is_in_order_thou
 
     await world.verify(payment["id"])
 
-    row = (await world.rows()).payments[payment["id"]]
+    row, now = (await world.rows()).payments[payment["id"]], world.clock.now()
     assert (row["status"], row["amount_paid"], row["amount_refunded"]) == ("under_review", 113001, 113000)
+    assert audit_invariants(await world.books(), None, now=now, is_quiet=False) == []
