@@ -33,6 +33,7 @@ __all__ = ["RefundPayment", "RefundRequest"]
 
 PAUSE_SECONDS: Final = 0.1
 WAITS_AT_MOST: Final = timedelta(seconds=15)
+MOST_LOOKS: Final = 3
 SHOWN_WITHIN: Final = timedelta(seconds=3)
 TRIES_AGAIN_AFTER: Final = timedelta(minutes=10)
 OURSELVES: Final = "sewapay"
@@ -224,10 +225,19 @@ class RefundPayment:
             tx.payments.save(back)
 
     async def _look_and_answer(self, begun: _Begun, request: RefundRequest) -> Refund:
-        """Look at once whether it happened, and keep the answer; what is not known yet is looked at again later."""
-        refund = await self.read(lambda view: view.refunds.get(begun.refund.id))
-        if refund.is_open:
-            await self.verify(Verification(by=None, payment=begun.payment.id))
+        """Look at once whether it happened, and keep the answer; what is not known yet is looked at again later.
+
+        A look during which the payment changed may have been dropped, so it is made again.
+        """
+        for _ in range(MOST_LOOKS):
+            before, refund = await self.read(
+                lambda view: (view.payments.get(begun.payment.id), view.refunds.get(begun.refund.id))
+            )
+            if not refund.is_open:
+                break
+            looked = await self.verify(Verification(by=None, payment=begun.payment.id))
+            if looked.payment.version == before.version:
+                break
 
         def answer(tx: Tx) -> Refund:
             tx.bookings.get(begun.booking.id)

@@ -20,6 +20,7 @@ from sewapay.application.idempotency import AlreadyAnswered, Answer, KeyName, On
 from sewapay.application.ports import Order, RefundKind, RefundOrder
 from sewapay.application.refund_payment import RefundRequest
 from sewapay.application.resolve_payment import Resolution
+from sewapay.application.storage import Tx
 from sewapay.domain.booking import BookingStatus
 from sewapay.domain.errors import InvalidRefund, NothingToRefund, RefundInProgress, RefundTooLarge
 from sewapay.domain.identifiers import PaymentId, RefundId
@@ -640,3 +641,37 @@ async def test_a_part_that_went_back_in_the_panel_while_ours_was_refused_is_noti
         None,
         ReviewReason.REFUNDED_OUTSIDE,
     )
+
+
+class ChangedMeanwhile(InterruptedGateway):
+    """While the first look after a refund is on its way, another process changes the payment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shop: Shop | None = None
+
+    async def refund(self, order: Order, wanted: RefundOrder) -> str:
+        said = await super().refund(order, wanted)
+        shop = self.shop
+        assert shop is not None
+
+        def looked_at(tx: Tx) -> Payment:
+            tx.bookings.get(order.booking_id)
+            payment = tx.payments.get(order.payment_id)
+            return tx.payments.save(evolve(payment, looked_at=shop.clock.now()))
+
+        self.while_looking = lambda: shop.store.transact(looked_at)
+        return said
+
+
+async def test_a_look_that_was_dropped_because_the_payment_changed_is_made_again() -> None:
+    gateway = ChangedMeanwhile()
+    gateway.shop = shop = Shop(gateway=gateway)
+    shop.gateway = gateway
+    payment = (await shop.given_a_paid_booking()).payment
+    before = gateway.looked_up
+
+    refund = await given_back(shop, payment, Money(13000))
+
+    assert refund.status is RefundStatus.CONFIRMED
+    assert (gateway.refunded, gateway.looked_up - before) == (1, 3), "one before it was sent, and two after"
