@@ -21,6 +21,7 @@ from attrs import frozen
 from sewapay.entrypoints.gateways import REGISTRY
 from sewapay.entrypoints.registered import Registered
 from sewapay.entrypoints.stand_ins import stand_in_of
+from tests.machine import is_missing
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = (sys.executable, "-c", "from sewapay.entrypoints.cli import main; main()", "demo")
@@ -167,7 +168,6 @@ def test_a_gateway_that_the_demo_does_not_have_is_refused_in_a_sentence(tmp_path
         assert started.ends() == (2, [f"sewapay: the demo has no gateway 'fake': choose from {has}"])
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 @pytest.mark.parametrize(
     ("variables", "wanted"),
     [
@@ -177,6 +177,8 @@ def test_a_gateway_that_the_demo_does_not_have_is_refused_in_a_sentence(tmp_path
     ],
 )
 def test_make_hands_on_what_the_demo_is_told(variables: tuple[str, ...], wanted: list[str]) -> None:
+    if shutil.which("make") is None:
+        is_missing("make", "apt-get install make")
     command = ["make", "--dry-run", "--no-print-directory", "--old-file=.venv/.installed", "demo", *variables]
     environ = {name: value for name, value in os.environ.items() if not name.startswith((*OURS, "MAKE"))}
 

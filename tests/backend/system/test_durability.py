@@ -15,6 +15,7 @@ import pytest
 from sewapay.adapters.sql.migrations import migrate
 from tests.backend.system.serving import Service, a_service, wait_for
 from tests.backend.system.world import AS_SITA, AS_STAFF, Khalti, a_booking, environ_for
+from tests.machine import is_missing
 
 STRACE: Final = shutil.which("strace")
 TRACED: Final = "trace=fdatasync,fsync,write,writev,sendto,sendmsg"
@@ -34,7 +35,7 @@ def traced(service: Service, folder: Path) -> Iterator[Path]:
         assert tracer.stderr is not None
         said = tracer.stderr.readline().decode()
         if "attached" not in said:
-            pytest.skip(f"strace may not look into processes here: {said.strip()}")
+            is_missing("leave to look into processes", f"allow ptrace; strace said {said.strip()}")
         yield calls
     finally:
         tracer.send_signal(signal.SIGINT)
@@ -44,8 +45,9 @@ def traced(service: Service, folder: Path) -> Iterator[Path]:
 
 
 @pytest.mark.fault("F78")
-@pytest.mark.skipif(STRACE is None, reason="strace tells what a process synchronizes: apt-get install strace")
 def test_every_acknowledgement_follows_a_synchronization_of_its_own(khalti: Khalti, tmp_path: Path) -> None:
+    if STRACE is None:
+        is_missing("strace, which tells what a process synchronizes,", "apt-get install strace")
     url = f"sqlite:///{tmp_path / 'sewapay.db'}"
     migrate(url)
     with a_service(environ_for(url, khalti.address), tmp_path, with_worker=False) as service:
