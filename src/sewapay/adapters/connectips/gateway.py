@@ -29,6 +29,7 @@ from sewapay.application.ports import (
 from sewapay.domain.checkout import Checkout, PostForm
 from sewapay.domain.identifiers import Environment, GatewayName
 from sewapay.domain.observation import Observation, Reported
+from sewapay.wire.answers import Answer
 from sewapay.wire.calls import Caller, headers_for, telling
 
 __all__ = ["ConnectipsGateway"]
@@ -122,26 +123,23 @@ class ConnectipsGateway:
         until = asyncio.get_running_loop().time() + self.config.deadline_seconds
         with telling(_log, self.name, "look-up", order):
             merchant = self._merchant("connectIPS cannot be asked")
-            seen = protocol.read_validation(
-                await self._caller.ask("POST", *self._asking(protocol.VALIDATION, order, merchant)), order, merchant
-            )
+            question = protocol.question(order, merchant)
+            answer = await self._answer(protocol.VALIDATION, question, merchant)
+            seen = protocol.read_validation(answer, order, merchant)
         if seen.reported is not Reported.COMPLETED:
             return seen
-        return evolve(seen, transaction_id=await self._transaction(order, merchant, until))
-
-    async def _transaction(self, order: Order, merchant: Merchant, until: float) -> str | None:
         try:
             async with asyncio.timeout_at(until):
-                answer = await self._caller.ask("POST", *self._asking(protocol.DETAILS, order, merchant))
+                answer = await self._answer(protocol.DETAILS, question, merchant)
         except (GatewayError, TimeoutError) as error:
             _log.info("%s details for %s did not come: %s", self.name, order.reference, type(error).__name__)
-            return None
-        return protocol.read_transaction(answer, order, merchant)
+            return seen
+        return evolve(seen, transaction_id=protocol.read_transaction(answer, order, merchant))
 
-    def _asking(self, path: str, order: Order, merchant: Merchant) -> tuple[httpx.URL, httpx.Headers, bytes]:
+    async def _answer(self, path: str, question: bytes, merchant: Merchant) -> Answer:
         url = httpx.URL(self._address(path))
         own = {"Authorization": protocol.authorization(merchant), "Content-Type": "application/json"}
-        return url, headers_for(url, own), protocol.question(order, merchant)
+        return await self._caller.ask("POST", url, headers_for(url, own), question)
 
     def _address(self, path: str) -> str:
         return self.config.base_url.text + path
