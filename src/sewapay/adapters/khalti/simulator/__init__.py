@@ -13,6 +13,6 @@ Comments mark what Khalti does not document with "our guess"; what is documented
 
 from sewapay.adapters.khalti.simulator.ledger import Simulator
 from sewapay.adapters.khalti.simulator.payments import Quirks
-from sewapay.adapters.khalti.simulator.server import STAND_IN, create_app, run
+from sewapay.adapters.khalti.simulator.server import STAND_IN, create_app
 
-__all__ = ["STAND_IN", "Quirks", "Simulator", "create_app", "run"]
+__all__ = ["STAND_IN", "Quirks", "Simulator", "create_app"]

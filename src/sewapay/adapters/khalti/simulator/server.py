@@ -11,9 +11,7 @@ from sewapay.adapters.khalti.simulator.pages import Page
 from sewapay.standins.description import Description, Options
 from sewapay.standins.exchange import Answer, Reply, Request
 from sewapay.standins.payment_page import beside_the_wire
-from sewapay.standins.server import StandIn, serve
-
-DEFAULT_PORT: Final = 8901
+from sewapay.standins.server import StandIn
 
 WireRoute = Callable[[Simulator, Request], Reply]
 
@@ -24,11 +22,6 @@ WIRE: Final[dict[str, WireRoute]] = {"initiate": wire.initiate, "lookup": wire.l
 def create_app(simulator: Simulator | None = None) -> StandIn:
     """The stand-in as an ASGI application; a test may hand in (and keep) the state that it answers from."""
     return StandIn(partial(answer, Simulator() if simulator is None else simulator))
-
-
-def run(host: str = "127.0.0.1", port: int = DEFAULT_PORT, *, secret_key: str | None = None) -> None:
-    """Serve the stand-in until the process is told to stop. Any secret key is accepted unless one is given."""
-    serve(create_app(Simulator(secret_key=secret_key)), host, port)
 
 
 def answer(simulator: Simulator, request: Request, too_large: bool = False) -> Answer:
@@ -66,7 +59,7 @@ def _environ(address: str) -> Mapping[str, str]:
 
 STAND_IN: Final = Description(
     label="Khalti's stand-in: its API, and a payment page for a person (MPIN 1111, OTP 987654)",
-    port=DEFAULT_PORT,
+    port=8901,
     reference="pidx",
     takes_key=True,
     create_app=_from_options,
