@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from datetime import datetime
-from typing import Generic, Self, TypeVar
+from typing import Generic, Literal, Self, TypeVar
 
 from attrs import evolve, frozen
 
+from sewapay.standins.refusals import NotPossible
 from sewapay.standins.statement import Returned
 
 W = TypeVar("W")
@@ -39,3 +40,10 @@ class Row(ABC, Generic[W]):
     def looked_up(self) -> Self:
         """The payment after one more look-up."""
         return evolve(self, lookups=self.lookups + 1, lagging=max(self.lagging - 1, 0))
+
+    def given_back(self, amount: int | None, now: datetime, *, left: int, by: Literal["api", "panel"]) -> Self:
+        """The payment after `amount` paisa, or all that is `left`, went back. Raises NotPossible beyond that."""
+        amount = left if amount is None else amount
+        if not 1 <= amount <= left:
+            raise NotPossible(f"{left} paisa can be refunded, not {amount}.")
+        return evolve(self, refunds=(*self.refunds, Returned(amount=amount, at=now, by=by)))

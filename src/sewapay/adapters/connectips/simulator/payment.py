@@ -4,16 +4,14 @@ Nothing here knows HTTP. Amounts are whole paisa (100 paisa = NPR 1), times are 
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from attrs import evolve, frozen
 
-from sewapay.standins.refusals import NotPossible
-from sewapay.standins.row import Row
-from sewapay.standins.statement import Returned
+from sewapay.standins.session import Session
 
 
 class Told(StrEnum):
@@ -84,19 +82,21 @@ class Form:
 
 
 @frozen(kw_only=True)
-class SimulatedPayment(Row[Told]):
+class SimulatedPayment(Session[Told, Step]):
     """One form and what became of it. Methods return a new one.
 
     `number` is NCHL's own for the transaction, once it was paid.
     """
 
+    possible_from = POSSIBLE_FROM
+    logged_in_at = Step.LOGGED_IN
+    ended_at = Step.ENDED
+
     form: Form
     entered_at: datetime
     recorded: Step = Step.ENTERED
-    dies_at: datetime | None = None
     number: int | None = None
     paid_at: datetime | None = None
-    posts: int = 1
     before: Told = Told.INCOMPLETE
 
     @property
@@ -104,32 +104,9 @@ class SimulatedPayment(Row[Told]):
         """The merchant's own name for it."""
         return self.form.txn_id
 
-    def step(self, now: datetime) -> Step:
-        """How far it is at `now`: a session ends when the payer logged in and does not pay in time."""
-        if self.recorded is Step.LOGGED_IN and self.dies_at is not None and now > self.dies_at:
-            return Step.ENDED
-        return self.recorded
-
     def status(self, now: datetime) -> Told:
         """The word for where it is at `now`."""
         return TOLD[self.step(now)]
-
-    def posted_again(self) -> "SimulatedPayment":
-        """The payment after one more form with its TXNID."""
-        return evolve(self, posts=self.posts + 1)
-
-    def moved(self, to: Step, now: datetime, *, lag: int) -> "SimulatedPayment":
-        """The payment at step `to`. Raises NotPossible when that cannot follow the step it is at."""
-        at_present = self.step(now)
-        if at_present not in POSSIBLE_FROM[to]:
-            raise NotPossible(f"The payment is {at_present.value}; it cannot become {to.value}.")
-        return evolve(self, recorded=to, before=self.told(now), lagging=lag)
-
-    def logged_in(self, now: datetime, *, seconds: int, lag: int) -> "SimulatedPayment":
-        """The payment once the payer has logged in, which gives them `seconds` to pay."""
-        return evolve(
-            self.moved(Step.LOGGED_IN, now, lag=lag), dies_at=self.dies_at or now + timedelta(seconds=seconds)
-        )
 
     def paid(self, number: int, now: datetime, *, lag: int) -> "SimulatedPayment":
         """The payment once the bank has moved the money."""
@@ -138,7 +115,4 @@ class SimulatedPayment(Row[Told]):
     def refunded(self, amount: int | None, now: datetime) -> "SimulatedPayment":
         """The payment after `amount` paisa (all that is left if None) went back; no look-up tells (our guess)."""
         left = self.form.amount - self.refunded_amount if self.number is not None else 0
-        amount = left if amount is None else amount
-        if not 1 <= amount <= left:
-            raise NotPossible(f"{left} paisa can be refunded, not {amount}.")
-        return evolve(self, refunds=(*self.refunds, Returned(amount=amount, at=now, by="panel")))
+        return self.given_back(amount, now, left=left, by="panel")

@@ -117,10 +117,10 @@ class Simulator(Company[Quirks]):
         with self.lock:
             return tuple(self._payments.values())
 
-    def log_in(self, uuid: str, *, esewa_id: str = "9806800001") -> SimulatedPayment:
+    def log_in(self, uuid: str, /) -> SimulatedPayment:
         """The payer logs in, and has five minutes from now."""
         seconds, lag = self.quirks.seconds_after_login, self.quirks.lag_lookups
-        return self._changed(uuid, lambda payment: payment.logged_in(esewa_id, self.now(), seconds=seconds, lag=lag))
+        return self._changed(uuid, lambda payment: payment.logged_in(self.now(), seconds=seconds, lag=lag))
 
     def pay(self, uuid: str, /) -> SimulatedPayment:
         """The payer pays in full, be it late: after a cancel, or when the session has ended, too."""

@@ -69,7 +69,7 @@ class Page(PaymentPage[Simulator]):
             raise NotThePayer("That is no test ID: take 9806800001 to 9806800005.")
         if sent.get("password", "") != PASSWORD:
             raise NotThePayer("That password is wrong: every test ID has Nepal@123.")
-        self.company.log_in(reference, esewa_id=payer)
+        self.company.log_in(reference)
 
     def endings(self, reference: str, _payer: str) -> Mapping[str, Callable[[], object]]:
         """Paid, on its way, or unknown to eSewa itself."""

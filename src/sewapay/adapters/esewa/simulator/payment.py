@@ -4,16 +4,14 @@ Nothing here knows HTTP. Amounts are whole paisa (100 paisa = NPR 1), times are 
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from sewapay.standins.refusals import NotPossible
-from sewapay.standins.row import Row
-from sewapay.standins.statement import Returned
+from sewapay.standins.session import Session
 
 
 class Status(StrEnum):
@@ -95,20 +93,21 @@ class Form:
 
 
 @frozen(kw_only=True)
-class SimulatedPayment(Row[Status]):
+class SimulatedPayment(Session[Status, Step]):
     """One form and what became of it. Methods return a new one.
 
     `first_word` is what a look-up says until the payer logs in.
     """
 
+    possible_from = POSSIBLE_FROM
+    logged_in_at = Step.LOGGED_IN
+    ended_at = Step.ENDED
+
     form: Form
     posted_at: datetime
     first_word: Status = Status.NOT_FOUND
     recorded: Step = Step.POSTED
-    dies_at: datetime | None = None
     transaction_code: str | None = None
-    esewa_id: str = ""
-    posts: int = 1
     before: Status = Status.NOT_FOUND
 
     @property
@@ -116,38 +115,13 @@ class SimulatedPayment(Row[Status]):
         """The merchant's own name for it."""
         return self.form.transaction_uuid
 
-    def step(self, now: datetime) -> Step:
-        """How far it is at `now`: a session ends when the payer logged in and does not pay in time."""
-        if self.recorded is Step.LOGGED_IN and self.dies_at is not None and now > self.dies_at:
-            return Step.ENDED
-        return self.recorded
-
     def status(self, now: datetime) -> Status:
         """The word for where it is at `now`."""
         step = self.step(now)
         return self.first_word if step is Step.POSTED else TOLD[step]
 
-    def posted_again(self) -> "SimulatedPayment":
-        """The payment after one more form with its transaction_uuid."""
-        return evolve(self, posts=self.posts + 1)
-
-    def moved(self, to: Step, now: datetime, *, lag: int) -> "SimulatedPayment":
-        """The payment at step `to`. Raises NotPossible when that cannot follow the step it is at."""
-        at_present = self.step(now)
-        if at_present not in POSSIBLE_FROM[to]:
-            raise NotPossible(f"The payment is {at_present.value}; it cannot become {to.value}.")
-        return evolve(self, recorded=to, before=self.told(now), lagging=lag)
-
-    def logged_in(self, esewa_id: str, now: datetime, *, seconds: int, lag: int) -> "SimulatedPayment":
-        """The payment once the payer has logged in, which gives them `seconds` to pay."""
-        moved = self.moved(Step.LOGGED_IN, now, lag=lag)
-        return evolve(moved, esewa_id=esewa_id, dies_at=self.dies_at or now + timedelta(seconds=seconds))
-
     def refunded(self, amount: int | None, now: datetime, *, lag: int) -> "SimulatedPayment":
         """The payment after `amount` paisa (all that is left when None) went back to the payer."""
         left = self.form.total - self.refunded_amount
-        amount = left if amount is None else amount
-        moved = self.moved(Step.FULL_REFUND if amount == left else Step.PARTIAL_REFUND, now, lag=lag)
-        if not 1 <= amount <= left:
-            raise NotPossible(f"{left} paisa can be refunded, not {amount}.")
-        return evolve(moved, refunds=(*self.refunds, Returned(amount=amount, at=now, by="panel")))
+        to = Step.FULL_REFUND if amount in (None, left) else Step.PARTIAL_REFUND
+        return self.moved(to, now, lag=lag).given_back(amount, now, left=left, by="panel")

@@ -10,7 +10,6 @@ from attrs import evolve, frozen
 
 from sewapay.standins.refusals import NotPossible
 from sewapay.standins.row import Row
-from sewapay.standins.statement import Returned
 
 YEAR_SECONDS: Final = 365 * 24 * 3600
 
@@ -114,13 +113,6 @@ class SimulatedPayment(Row[Status]):
     ) -> "SimulatedPayment":
         """The payment after `amount` paisa (all that is left when None) went back to the payer."""
         left = self.purchase.amount - self.refunded_amount
-        amount = left if amount is None else amount
-        moved = self.moved(Status.REFUNDED if amount == left else Status.PARTIALLY_REFUNDED, now)
-        if not 1 <= amount <= left:
-            raise NotPossible(f"{left} paisa can be refunded, not {amount}.")
-        return evolve(
-            moved,
-            refunds=(*self.refunds, Returned(amount=amount, at=now, by=by)),
-            before=self.told(now),
-            lagging=lag,
-        )
+        to = Status.REFUNDED if amount in (None, left) else Status.PARTIALLY_REFUNDED
+        refunded = self.moved(to, now).given_back(amount, now, left=left, by=by)
+        return evolve(refunded, before=self.told(now), lagging=lag)
