@@ -71,9 +71,10 @@ def build_gateways(
     """
     gateways: dict[GatewayName, PaymentGateway] = {}
     wrong: list[str] = []
+    everything = registered()
     for name in names:
         try:
-            gateways[name] = _build(_the_only(name), environ, client, is_production=is_production)
+            gateways[name] = _build(_the_only(name, everything), environ, client, is_production=is_production)
         except UnusableSetting as error:
             wrong.append(str(error))
     if wrong:
@@ -103,18 +104,18 @@ def refused_name(text: str, why: InvalidIdentifier) -> str:
     return f"SEWAPAY_GATEWAYS: {why}"
 
 
-def _the_only(name: GatewayName) -> Registered:
-    offers = of_name(name)
+def _the_only(name: GatewayName, everything: tuple[Registered, ...]) -> Registered:
+    offers = [one for one in everything if one.name == name]
     if not offers:
-        known = ", ".join(dict.fromkeys(sorted(one.name for one in registered())))
+        known = ", ".join(sorted({one.name for one in everything}))
         raise UnusableSetting(f"SEWAPAY_GATEWAYS names {name}, which is not registered: choose from {known}")
-    _require_sole(offers[-1], offers)
+    _require_sole(offers[-1], everything)
     return offers[-1]
 
 
-def _require_sole(one: Registered, offers: tuple[Registered, ...]) -> None:
+def _require_sole(one: Registered, everything: tuple[Registered, ...]) -> None:
     """Nobody's gateway takes another's place, not even when only one of the two would work."""
-    for other in offers:
+    for other in everything:
         if other.name == one.name and other != one:
             who = "sewapay has" if other.is_ours else f"{other.source} offers"
             raise _refusal(one, f"{who} a gateway by this name too: uninstall one of them")
