@@ -15,7 +15,6 @@ from sewapay.standins.happenings import Left
 # the browser on to an address that nobody here can know.
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 
-
 SHARED: Final = Path(__file__).with_name("templates")
 
 
@@ -29,11 +28,11 @@ class Templates:
     folder: Path
     _environment: Environment = field(init=False, repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        environment = Environment(
+    @_environment.default
+    def _reading_both(self) -> Environment:
+        return Environment(
             loader=FileSystemLoader([self.folder, SHARED]), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
-        object.__setattr__(self, "_environment", environment)
 
     def page(self, status: int, template: str, **values: str) -> Reply:
         """One page. It takes no script, and is kept by no browser."""
