@@ -77,6 +77,10 @@ class Address:
         """Scheme, host and port, the port always named."""
         return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
+    def is_within(self, domain: str) -> bool:
+        """Whether the host is this domain or one below it."""
+        return self.host == domain or self.host.endswith(f".{domain}")
+
 
 def read_secret(variable: str, text: str, wrong: list[str]) -> Secret | None:
     """A key or a password; None when it is left out."""

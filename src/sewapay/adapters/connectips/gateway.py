@@ -66,8 +66,7 @@ class ConnectipsGateway:
         Which characters is our guess, and so is the least amount.
         """
         url = self.config.base_url
-        is_theirs = url.host == protocol.PAGE_HOST or url.host.endswith(f".{protocol.PAGE_HOST}")
-        elsewhere = (f"https://{protocol.PAGE_HOST}", f"https://*.{protocol.PAGE_HOST}") if is_theirs else ()
+        elsewhere = protocol.PAGE_ORIGINS if url.is_within(protocol.PAGE_HOST) else ()
         return Capabilities(
             label="connectIPS",
             checkout=CheckoutKind.POST_FORM,

@@ -26,6 +26,7 @@ __all__ = [
     "DETAILS",
     "FORM",
     "PAGE_HOST",
+    "PAGE_ORIGINS",
     "VALIDATION",
     "authorization",
     "day_in_nepal",
@@ -43,6 +44,7 @@ DETAILS: Final = "/connectipswebws/api/creditor/gettxndetail"
 
 # All known hosts are below this one. Where its form leads on to is our guess, so all of them are let through.
 PAGE_HOST: Final = "connectips.com"
+PAGE_ORIGINS: Final = (f"https://{PAGE_HOST}", f"https://*.{PAGE_HOST}")
 
 # NCHL docs, "Merchant interface": the longest that these may be.
 MOST_REMARKS: Final = 50
