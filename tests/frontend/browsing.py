@@ -167,6 +167,11 @@ class Customer:
         expect(self.page.locator("#status")).to_have_attribute("data-state", state, timeout=within * 1000)
 
     @property
+    def buttons(self) -> list[str]:
+        """What can be pressed on our page."""
+        return self.page.locator("button, a.button").all_inner_texts()
+
+    @property
     def transaction_uuid(self) -> str:
         """The payment whose page this is, at a stand-in that is sent a form; connectIPS calls it TXNID."""
         return self.page.locator("#reference").inner_text()

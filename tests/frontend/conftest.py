@@ -28,6 +28,7 @@ from sewapay.entrypoints.container import build_container
 from sewapay.entrypoints.worker import Worker
 from tests.chromium import require_chromium
 from tests.frontend.browsing import Customer
+from tests.frontend.shop_front import ShopFront
 from tests.servers import run_in_thread
 
 T = TypeVar("T")
@@ -92,6 +93,10 @@ class Merchant:
         """Every attempt to pay it."""
         found = self._body(self.api.get("/v1/payments", params={"booking_id": booking["id"]}), 200)["items"]
         return list(found)
+
+    def attempts_at(self, booking: dict[str, Any]) -> dict[str, str]:
+        """How each attempt to pay it stands, by gateway; for bookings with one attempt at each."""
+        return {payment["gateway"]: payment["status"] for payment in self.payments_of(booking)}
 
     def waits(self, **how_long: float) -> None:
         """From now on the service's time is this much later. Nothing happens by itself meanwhile."""
@@ -226,6 +231,19 @@ def bazaar(stand_in: str, esewa_stand_in: str, tmp_path_factory: pytest.TempPath
 def khalti_at(address: str) -> dict[str, str]:
     """Khalti's variables for a stand-in there."""
     return {"KHALTI_SECRET_KEY": "a-key-that-only-the-stand-in-is-shown", "KHALTI_BASE_URL": f"{address}/api/v2"}
+
+
+@pytest.fixture
+def shop_front() -> ShopFront:
+    """The merchant's pages; a test tells them what a signed-in customer's page knows."""
+    return ShopFront()
+
+
+@pytest.fixture
+def shop_url(shop_front: ShopFront) -> Iterator[str]:
+    """Where the merchant's pages are."""
+    with run_in_thread(shop_front) as url:
+        yield url
 
 
 @pytest.fixture(scope="package")

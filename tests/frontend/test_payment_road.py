@@ -1,6 +1,6 @@
 """The whole road as a customer goes it: our checkout page, the gateway's page, and back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,24 +12,10 @@ from sewapay.standins.happenings import DoubleReturn
 from tests.frontend.browsing import PHONE, Customer
 from tests.frontend.conftest import Merchant, Picture
 from tests.frontend.shop_front import ShopFront
-from tests.servers import run_in_thread
 
 pytestmark = pytest.mark.browser
 
 Come = Callable[..., Customer]
-
-
-@pytest.fixture
-def shop_front() -> ShopFront:
-    """The merchant's pages; a test tells them what a signed-in customer's page knows."""
-    return ShopFront()
-
-
-@pytest.fixture
-def shop_url(shop_front: ShopFront) -> Iterator[str]:
-    """Where the merchant's pages are."""
-    with run_in_thread(shop_front) as url:
-        yield url
 
 
 def test_a_booking_is_paid_from_its_checkout_page_and_confirmed(

@@ -54,11 +54,6 @@ def comes_back_by(customer: Customer) -> list[str]:
     return queries
 
 
-def attempts(merchant: Merchant, booking: dict[str, object]) -> dict[str, str]:
-    """How each attempt to pay it stands, by gateway; for bookings with one attempt at each."""
-    return {payment["gateway"]: payment["status"] for payment in merchant.payments_of(booking)}
-
-
 @pytest.mark.parametrize("script", HOW)
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "reference-twice"])
 def test_a_booking_is_paid_and_confirmed_by_the_registered_return(
@@ -95,13 +90,13 @@ def test_who_cancels_before_the_otp_can_choose_khalti_right_there(
 
     customer.ends("cancel")
     customer.reads("open")
-    offered = customer.page.locator("button, a.button").all_inner_texts()
+    offered = customer.buttons
     customer.chooses_khalti()
     customer.pays()
     customer.reads("paid")
 
     assert offered == ["Try again", "Pay with Khalti"]
-    assert attempts(mall, booking) == {"connectips": "open", "khalti": "completed"}
+    assert mall.attempts_at(booking) == {"connectips": "open", "khalti": "completed"}
     assert mall.is_told(booking) == "confirmed"
 
 
@@ -119,11 +114,11 @@ def test_who_just_leaves_before_the_otp_pays_with_khalti_and_the_form_is_watched
     customer.chooses_khalti()
     customer.pays()
     customer.reads("paid")
-    before = attempts(mall, booking)
+    before = mall.attempts_at(booking)
     mall.waits(minutes=40)
     mall.has_everything_looked_up()
 
     assert before == {"connectips": "open", "khalti": "completed"}
-    assert attempts(mall, booking) == {"connectips": "expired", "khalti": "completed"}
+    assert mall.attempts_at(booking) == {"connectips": "expired", "khalti": "completed"}
     assert connectips.find(txn_id).lookups >= 1
     assert mall.is_told(booking) == "confirmed"

@@ -1,7 +1,7 @@
 """A customer who chooses between two gateways: eSewa's form, its page and back, and changes of mind on the way."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import expect
@@ -10,36 +10,12 @@ from sewapay.adapters.esewa.simulator import Simulator as Esewa
 from tests.frontend.browsing import Customer
 from tests.frontend.conftest import Merchant, Picture
 from tests.frontend.shop_front import ShopFront
-from tests.servers import run_in_thread
 
 pytestmark = pytest.mark.browser
 
 Come = Callable[..., Customer]
 LEADS_TO = "url => { const form = document.querySelector('form'); form.action = url; form.requestSubmit() }"
 HOW = [pytest.param(True, id="script"), pytest.param(False, id="no-script")]
-
-
-@pytest.fixture
-def shop_front() -> ShopFront:
-    """Somebody who is no gateway."""
-    return ShopFront()
-
-
-@pytest.fixture
-def shop_url(shop_front: ShopFront) -> Iterator[str]:
-    """Where that is."""
-    with run_in_thread(shop_front) as url:
-        yield url
-
-
-def buttons(customer: Customer) -> list[str]:
-    """What can be pressed on our page."""
-    return customer.page.locator("button, a.button").all_inner_texts()
-
-
-def attempts(merchant: Merchant, booking: dict[str, object]) -> dict[str, str]:
-    """How each attempt to pay it stands, by gateway; for bookings with one attempt at each."""
-    return {payment["gateway"]: payment["status"] for payment in merchant.payments_of(booking)}
 
 
 # --- with eSewa -------------------------------------------------------------------------------------------------------
@@ -52,7 +28,7 @@ def test_a_booking_is_paid_with_esewa_and_confirmed(
     customer, booking = a_customer(script=script), bazaar.registers_a_booking()
 
     customer.opens(booking["checkout_url"])
-    assert buttons(customer) == ["Pay with Khalti", "Pay with eSewa"]
+    assert customer.buttons == ["Pay with Khalti", "Pay with eSewa"]
     if script:
         picture(customer, "checkout-two-gateways")
     customer.chooses_esewa()
@@ -107,7 +83,7 @@ def test_what_esewa_has_not_decided_is_being_checked_until_the_page_itself_says_
     customer.page.locator(f"#{how}").click()
     customer.reads("checking")
     expect(customer.page.locator("main")).not_to_contain_text(re.compile("fail", re.IGNORECASE))
-    assert buttons(customer) == []
+    assert customer.buttons == []
     [payment] = bazaar.payments_of(booking)
     esewa.pay(uuid)
 
@@ -130,7 +106,7 @@ def test_while_esewa_has_not_decided_the_checkout_page_asks_for_no_other_payment
     customer.opens(booking["checkout_url"])
 
     customer.reads("checking")
-    assert buttons(customer) == []
+    assert customer.buttons == []
 
 
 def test_a_return_that_was_lost_is_made_good_when_the_customer_looks_again(
@@ -145,7 +121,7 @@ def test_a_return_that_was_lost_is_made_good_when_the_customer_looks_again(
     customer.page.get_by_role("button", name="Khalti").click()
 
     customer.reads("paid")
-    assert attempts(bazaar, booking) == {"esewa": "completed"}
+    assert bazaar.attempts_at(booking) == {"esewa": "completed"}
     customer.watched.forget("409")  # the answer to the button; its page was shown all the same
 
 
@@ -200,12 +176,12 @@ def test_who_left_esewa_reads_that_nothing_was_seen_and_can_choose_khalti_right_
 
     customer.ends("expire")
     customer.reads("open")
-    assert buttons(customer) == ["Try again", "Pay with Khalti"]
+    assert customer.buttons == ["Try again", "Pay with Khalti"]
     customer.chooses_khalti()
     customer.pays()
     customer.reads("paid")
 
-    assert attempts(bazaar, booking) == {"esewa": "open", "khalti": "completed"}
+    assert bazaar.attempts_at(booking) == {"esewa": "open", "khalti": "completed"}
     assert bazaar.is_told(booking) == "confirmed"
 
 
@@ -225,12 +201,12 @@ def test_who_goes_back_pays_with_khalti_and_the_form_is_watched_until_it_is_fina
     customer.chooses_khalti()
     customer.pays()
     customer.reads("paid")
-    before = attempts(bazaar, booking)
+    before = bazaar.attempts_at(booking)
     bazaar.waits(minutes=40)
     bazaar.has_everything_looked_up()
 
     assert before == {"esewa": "open", "khalti": "completed"}
-    assert attempts(bazaar, booking) == {"esewa": "expired", "khalti": "completed"}
+    assert bazaar.attempts_at(booking) == {"esewa": "expired", "khalti": "completed"}
     assert esewa.find(uuid).lookups >= 2
     assert bazaar.is_told(booking) == "confirmed"
 
@@ -249,7 +225,7 @@ def test_who_pays_at_both_is_told_so_and_the_second_money_is_seen_as_surplus(
     customer.pays_with_esewa()
     customer.reads("surplus")
 
-    assert attempts(bazaar, booking) == {"esewa": "completed", "khalti": "completed"}
+    assert bazaar.attempts_at(booking) == {"esewa": "completed", "khalti": "completed"}
     by_gateway = {payment["gateway"]: payment for payment in bazaar.payments_of(booking)}
     assert (by_gateway["esewa"]["surplus"], by_gateway["khalti"]["surplus"]) == (True, False)
     assert by_gateway["esewa"]["review_reason"] == "surplus"
@@ -272,7 +248,7 @@ def test_only_gateways_that_take_the_amount_have_a_button(
     customer.opens(booking["checkout_url"])
 
     customer.reads("ready" if offered else "not_here")
-    assert offered == buttons(customer)
+    assert offered == customer.buttons
 
 
 # --- where a form may lead --------------------------------------------------------------------------------------------
