@@ -13,30 +13,13 @@ from attrs import evolve
 from sewapay.adapters.khalti import build
 from sewapay.adapters.khalti.simulator import Simulator, create_app
 from sewapay.application.errors import ProtocolError
-from sewapay.application.ports import Order, Payer, Urls
-from sewapay.domain.identifiers import BookingId, OrderReference, PaymentId
-from sewapay.domain.money import Money
+from sewapay.application.ports import Payer
 from sewapay.standins.faults import Raw
 from sewapay.wire.client import build_client
+from tests.backend.orders import URLS, an_order
 from tests.servers import run_in_thread
 
 MIB: Final = 1024 * 1024
-URLS: Final = Urls(
-    return_url="https://shop.example/return/",
-    failure_url="https://shop.example/return/unfinished/",
-    website_url="https://shop.example",
-)
-
-
-def an_order(reference: str | None = None) -> Order:
-    return Order(
-        payment_id=PaymentId("5f0c3f52-8a43-4a53-9d5f-0d4a7e5b1c11"),
-        booking_id=BookingId(77),
-        reference=OrderReference("7Q2M9X4KD8ZT1B6VHR3C"),
-        gateway_reference=reference,
-        amount=Money(113000),
-        title="House cleaning",
-    )
 
 
 def paid(pidx: str) -> bytes:

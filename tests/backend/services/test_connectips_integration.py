@@ -22,22 +22,17 @@ from sewapay.adapters.connectips.gateway import ConnectipsGateway
 from sewapay.adapters.connectips.simulator import Simulator, create_app, merchant_of
 from sewapay.adapters.connectips.simulator.certificate import new_pfx
 from sewapay.application.errors import KeyRefused, OutcomeUnknown
-from sewapay.application.ports import Authenticity, Order, Payer, ReturnMessage, Urls
+from sewapay.application.ports import Authenticity, Order, Payer, ReturnMessage
 from sewapay.domain.checkout import PostForm
-from sewapay.domain.identifiers import BookingId, OrderReference, PaymentId
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Reported
 from sewapay.testing.servers import run_in_thread
 from sewapay.wire.client import build_client
+from tests.backend.orders import URLS, an_order
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 NOON: Final = datetime(2026, 1, 15, 6, 15, tzinfo=UTC)  # 12:00 in Kathmandu
 TXNID: Final = "7Q2M9X4KD8ZT1B6VHR3C"
-URLS: Final = Urls(
-    return_url="https://shop.example/return/77/",
-    failure_url="https://shop.example/return/77/unfinished/",
-    website_url="https://shop.example",
-)
 
 
 @frozen
@@ -96,17 +91,6 @@ def gateway(connectips: ConnectIps, client: httpx.AsyncClient) -> ConnectipsGate
     return build(connectips.variables, client, is_production=False)
 
 
-def order_of(paisa: int = 113050, title: str = "House cleaning") -> Order:
-    return Order(
-        payment_id=PaymentId("5f0c3f52-8a43-4a53-9d5f-000000000001"),
-        booking_id=BookingId(77),
-        reference=OrderReference(TXNID),
-        gateway_reference=None,
-        amount=Money(paisa),
-        title=title,
-    )
-
-
 async def entered(gateway: ConnectipsGateway, order: Order) -> Order:
     """The order as it is stored once a browser posted its form."""
     step = (await gateway.open_checkout(order, URLS, Payer())).next_step
@@ -126,8 +110,8 @@ def brought_back(address: str) -> ReturnMessage:
 
 
 async def test_somebody_pays_at_the_page_and_comes_back(gateway: ConnectipsGateway, connectips: ConnectIps) -> None:
-    before = await gateway.look_up(order_of())
-    order = await entered(gateway, order_of())
+    before = await gateway.look_up(an_order(113050))
+    order = await entered(gateway, an_order(113050))
 
     async with httpx.AsyncClient(base_url=f"{connectips.address}/pay/{TXNID}", trust_env=False) as browser:
         page = await browser.post("/login", data={"user": "standin", "password": "standin"})
@@ -158,7 +142,7 @@ async def test_somebody_pays_at_the_page_and_comes_back(gateway: ConnectipsGatew
 async def test_who_did_not_pay_comes_back_likewise_and_may_have_paid_later(
     gateway: ConnectipsGateway, connectips: ConnectIps, action: str, reported: Reported
 ) -> None:
-    order = await entered(gateway, order_of())
+    order = await entered(gateway, an_order(113050))
 
     hint = gateway.read_return(brought_back(connectips.happens(action)))
     before = await gateway.look_up(order)
@@ -171,7 +155,7 @@ async def test_who_did_not_pay_comes_back_likewise_and_may_have_paid_later(
 
 async def test_a_malformed_return_names_its_payment(gateway: ConnectipsGateway, connectips: ConnectIps) -> None:
     connectips.tell("quirks", double_question_mark=True)
-    await entered(gateway, order_of())
+    await entered(gateway, an_order(113050))
 
     address = connectips.happens("pay")
 
@@ -184,7 +168,7 @@ async def test_a_malformed_return_names_its_payment(gateway: ConnectipsGateway, 
     ["Deep cleaning, two rooms", "a=b,TOKEN=TOKEN", "घर सफाइ — काठमाडौँ 🏠", '"><script>&', "%2C+%3D", "x" * 300],
 )
 async def test_every_title_is_signed_as_it_is_posted(gateway: ConnectipsGateway, title: str) -> None:
-    await entered(gateway, order_of(title=title))
+    await entered(gateway, an_order(113050, title=title))
 
 
 @pytest.mark.parametrize("paisa", [100, 113000, 1_23_45_678_91])
@@ -193,7 +177,7 @@ async def test_an_amount_is_the_same_on_its_way_there_and_back(
     gateway: ConnectipsGateway, connectips: ConnectIps, quirks: dict[str, object], paisa: int
 ) -> None:
     connectips.tell("quirks", **quirks)
-    order = await entered(gateway, order_of(paisa))
+    order = await entered(gateway, an_order(paisa))
     connectips.happens("pay")
 
     seen = await gateway.look_up(order)
@@ -204,7 +188,7 @@ async def test_an_amount_is_the_same_on_its_way_there_and_back(
 async def test_only_a_payment_that_was_made_is_asked_for_its_details(
     gateway: ConnectipsGateway, connectips: ConnectIps
 ) -> None:
-    order = await entered(gateway, order_of())
+    order = await entered(gateway, an_order(113050))
     await gateway.look_up(order)
     unpaid = dict(connectips.simulator.seen)
     connectips.happens("pay")
@@ -230,7 +214,7 @@ async def test_only_a_payment_that_was_made_is_asked_for_its_details(
 async def test_details_that_do_not_come_are_not_missed(
     gateway: ConnectipsGateway, connectips: ConnectIps, fault: dict[str, object]
 ) -> None:
-    order = await entered(gateway, order_of())
+    order = await entered(gateway, an_order(113050))
     connectips.happens("pay")
     connectips.tell("faults", on="gettxndetail", **fault)
 
@@ -242,7 +226,7 @@ async def test_details_that_do_not_come_are_not_missed(
 
 async def test_both_questions_are_asked_within_one_deadline(connectips: ConnectIps, client: httpx.AsyncClient) -> None:
     gateway = build({**connectips.variables, "CONNECTIPS_DEADLINE_SECONDS": "3"}, client, is_production=False)
-    order = await entered(gateway, order_of())
+    order = await entered(gateway, an_order(113050))
     connectips.happens("pay")
     connectips.tell("faults", on="validatetxn", fault="delay", seconds=2)
     connectips.tell("faults", on="gettxndetail", fault="delay", seconds=20)
@@ -257,7 +241,7 @@ async def test_both_questions_are_asked_within_one_deadline(connectips: ConnectI
 async def test_a_look_up_that_nobody_waits_for_ends_while_it_asks_for_details(
     gateway: ConnectipsGateway, connectips: ConnectIps
 ) -> None:
-    order = await entered(gateway, order_of())
+    order = await entered(gateway, an_order(113050))
     connectips.happens("pay")
     connectips.tell("faults", on="gettxndetail", fault="delay", seconds=20)
     call = asyncio.ensure_future(gateway.look_up(order))
@@ -276,7 +260,7 @@ async def test_a_wrong_password_is_told_as_that(connectips: ConnectIps, client: 
     gateway = build({**connectips.variables, "CONNECTIPS_APP_PASSWORD": "secret2"}, client, is_production=False)
 
     with pytest.raises(KeyRefused):
-        await gateway.look_up(order_of())
+        await gateway.look_up(an_order(113050))
 
 
 async def test_anothers_key_opens_nothing_and_its_question_has_no_answer(
@@ -285,7 +269,7 @@ async def test_anothers_key_opens_nothing_and_its_question_has_no_answer(
     file = tmp_path / "another.pfx"
     file.write_bytes(new_pfx("opens-it"))
     gateway = build({**connectips.variables, "CONNECTIPS_PFX": str(file)}, client, is_production=False)
-    step = (await gateway.open_checkout(order_of(), URLS, Payer())).next_step
+    step = (await gateway.open_checkout(an_order(113050), URLS, Payer())).next_step
     assert isinstance(step, PostForm)
 
     page = posted(step)
@@ -293,7 +277,7 @@ async def test_anothers_key_opens_nothing_and_its_question_has_no_answer(
     assert page.status_code == 400
     assert '<code id="code">token</code>' in page.text
     with pytest.raises(OutcomeUnknown, match="token does not fit"):
-        await gateway.look_up(order_of())
+        await gateway.look_up(an_order(113050))
 
 
 async def test_what_leaves_is_the_documented_request(connectips: ConnectIps, client: httpx.AsyncClient) -> None:
@@ -313,7 +297,7 @@ async def test_what_leaves_is_the_documented_request(connectips: ConnectIps, cli
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         gateway = build({**connectips.variables, "CONNECTIPS_BASE_URL": f"{address}/"}, client, is_production=False)
         with pytest.raises(OutcomeUnknown):
-            await gateway.look_up(order_of())
+            await gateway.look_up(an_order(113050))
 
     [request] = asked
     head, _, body = request.decode().partition("\r\n\r\n")

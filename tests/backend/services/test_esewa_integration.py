@@ -18,19 +18,14 @@ from sewapay.adapters.esewa.simulator import STAND_IN, Simulator, create_app
 from sewapay.application.errors import OutcomeUnknown, ProtocolError
 from sewapay.application.ports import Authenticity, Order, Payer, ReturnMessage, Urls
 from sewapay.domain.checkout import PostForm
-from sewapay.domain.identifiers import BookingId, Environment, OrderReference, PaymentId
+from sewapay.domain.identifiers import Environment
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Reported
 from sewapay.testing.servers import run_in_thread
 from sewapay.wire.client import build_client
+from tests.backend.orders import REFERENCE, URLS, an_order
 
 NOON: Final = datetime(2026, 1, 15, 6, 15, tzinfo=UTC)  # 12:00 in Kathmandu
-REFERENCE: Final = "7Q2M9X4KD8ZT1B6VHR3C"
-URLS: Final = Urls(
-    return_url="https://shop.example/return/77/",
-    failure_url="https://shop.example/return/77/unfinished/",
-    website_url="https://shop.example",
-)
 
 
 @frozen
@@ -71,17 +66,6 @@ async def gateway(esewa: Esewa) -> AsyncIterator[EsewaGateway]:
         yield build(STAND_IN.environ(esewa.address), client, is_production=False)
 
 
-def order_of(paisa: int = 113050) -> Order:
-    return Order(
-        payment_id=PaymentId("5f0c3f52-8a43-4a53-9d5f-000000000001"),
-        booking_id=BookingId(77),
-        reference=OrderReference(REFERENCE),
-        gateway_reference=None,
-        amount=Money(paisa),
-        title="House cleaning",
-    )
-
-
 async def entered(gateway: EsewaGateway, order: Order, urls: Urls = URLS) -> PostForm:
     """The form of this order, which a browser posted."""
     step = (await gateway.open_checkout(order, urls, Payer())).next_step
@@ -103,7 +87,7 @@ def brought_back(address: str) -> ReturnMessage:
 async def test_somebody_pays_at_the_page_and_comes_back_with_a_signed_return(
     gateway: EsewaGateway, esewa: Esewa
 ) -> None:
-    order = order_of(113050)
+    order = an_order(113050)
     before = await gateway.look_up(order)
     await entered(gateway, order)
 
@@ -137,7 +121,7 @@ async def test_somebody_pays_at_the_page_and_comes_back_with_a_signed_return(
 async def test_who_did_not_pay_comes_back_without_a_signature_and_may_have_paid_later(
     gateway: EsewaGateway, esewa: Esewa, action: str, said: str, reported: Reported
 ) -> None:
-    order = order_of()
+    order = an_order(113050)
     await entered(gateway, order)
 
     came_back = esewa.happens(action)
@@ -155,7 +139,7 @@ async def test_who_did_not_pay_comes_back_without_a_signature_and_may_have_paid_
 async def test_a_form_that_nobody_posted_is_absent_and_so_is_one_whose_session_ended(
     gateway: EsewaGateway, esewa: Esewa
 ) -> None:
-    order = order_of()
+    order = an_order(113050)
     shown = await gateway.look_up(order)
     await entered(gateway, order)
     esewa.happens("login")
@@ -167,7 +151,7 @@ async def test_a_form_that_nobody_posted_is_absent_and_so_is_one_whose_session_e
 
 
 async def test_money_that_goes_back_in_the_portal_is_seen(gateway: EsewaGateway, esewa: Esewa) -> None:
-    order = order_of()
+    order = an_order(113050)
     await entered(gateway, order)
     esewa.happens("pay")
 
@@ -196,7 +180,7 @@ async def test_every_way_to_write_a_total_is_the_same_money(
     gateway: EsewaGateway, esewa: Esewa, paisa: int, total: str, shown: str, quirks: dict[str, bool]
 ) -> None:
     esewa.tell("quirks", **quirks)
-    order = order_of(paisa)
+    order = an_order(paisa)
     form = await entered(gateway, order)
 
     came_back = esewa.happens("pay")
@@ -211,7 +195,7 @@ async def test_every_way_to_write_a_total_is_the_same_money(
 
 @pytest.mark.parametrize("status", [200, 503])
 async def test_an_outage_is_no_answer_and_passes(gateway: EsewaGateway, esewa: Esewa, status: int) -> None:
-    order = order_of()
+    order = an_order(113050)
     await entered(gateway, order)
     esewa.happens("pay")
     esewa.tell("quirks", outage=status)
@@ -224,7 +208,7 @@ async def test_an_outage_is_no_answer_and_passes(gateway: EsewaGateway, esewa: E
 
 
 async def test_an_older_answer_in_camel_case_is_read(gateway: EsewaGateway, esewa: Esewa) -> None:
-    order = order_of()
+    order = an_order(113050)
     await entered(gateway, order)
     esewa.happens("pay")
     now = await gateway.look_up(order)
@@ -240,7 +224,7 @@ async def test_a_return_behind_a_query_is_read_too(gateway: EsewaGateway, esewa:
     with_query = Urls(
         return_url="https://shop.example/return/?ref_id=TXN-1", failure_url=URLS.failure_url, website_url=""
     )
-    await entered(gateway, order_of(), with_query)
+    await entered(gateway, an_order(113050), with_query)
 
     came_back = esewa.happens("pay")
 
@@ -249,7 +233,7 @@ async def test_a_return_behind_a_query_is_read_too(gateway: EsewaGateway, esewa:
 
 
 async def test_a_return_made_from_our_own_form_is_forged(gateway: EsewaGateway, esewa: Esewa) -> None:
-    order = order_of()
+    order = an_order(113050)
     fields = (await entered(gateway, order)).fields
     made_up = {
         "transaction_code": "000FAKE",
@@ -269,7 +253,7 @@ async def test_a_return_made_from_our_own_form_is_forged(gateway: EsewaGateway, 
 
 
 async def test_a_return_that_another_key_signed_is_forged(gateway: EsewaGateway, esewa: Esewa) -> None:
-    await entered(gateway, order_of())
+    await entered(gateway, an_order(113050))
     came_back = esewa.happens("pay")
 
     async with build_client() as client:
@@ -281,7 +265,7 @@ async def test_a_return_that_another_key_signed_is_forged(gateway: EsewaGateway,
 
 
 async def test_a_form_is_taken_once_and_says_so(gateway: EsewaGateway, esewa: Esewa) -> None:
-    form = await entered(gateway, order_of())
+    form = await entered(gateway, an_order(113050))
 
     again = posted(form)
 
@@ -291,10 +275,10 @@ async def test_a_form_is_taken_once_and_says_so(gateway: EsewaGateway, esewa: Es
 
 
 async def test_another_amount_finds_nothing(gateway: EsewaGateway, esewa: Esewa) -> None:
-    await entered(gateway, order_of(113050))
+    await entered(gateway, an_order(113050))
     esewa.happens("pay")
 
-    seen = await gateway.look_up(order_of(113051))
+    seen = await gateway.look_up(an_order(113051))
 
     assert (seen.reported, seen.transaction_id) == (Reported.ABSENT, None)
 
@@ -302,7 +286,7 @@ async def test_another_amount_finds_nothing(gateway: EsewaGateway, esewa: Esewa)
 async def test_an_answer_about_another_amount_or_payment_is_told_as_it_came(
     gateway: EsewaGateway, esewa: Esewa
 ) -> None:
-    order = order_of(113050)
+    order = an_order(113050)
     await entered(gateway, order)
     esewa.happens("pay")
     esewa.tell("faults", on="status", fault="wrong_amount", delta=1)
@@ -315,7 +299,7 @@ async def test_an_answer_about_another_amount_or_payment_is_told_as_it_came(
 
 
 async def test_an_answer_about_another_merchant_is_no_answer(gateway: EsewaGateway, esewa: Esewa) -> None:
-    order = order_of()
+    order = an_order(113050)
     await entered(gateway, order)
     esewa.happens("pay")
     esewa.tell("faults", on="status", fault="change", values={"product_code": "NP-ES-OTHER"})
@@ -325,7 +309,7 @@ async def test_an_answer_about_another_merchant_is_no_answer(gateway: EsewaGatew
 
 
 async def test_a_status_check_that_lags_says_what_was_true_before(gateway: EsewaGateway, esewa: Esewa) -> None:
-    order = order_of()
+    order = an_order(113050)
     await entered(gateway, order)
     esewa.happens("login")
     esewa.tell("quirks", lag_lookups=1)
@@ -337,7 +321,7 @@ async def test_a_status_check_that_lags_says_what_was_true_before(gateway: Esewa
 
 
 async def test_one_look_up_is_one_request_also_when_its_connection_breaks(gateway: EsewaGateway, esewa: Esewa) -> None:
-    order = order_of()
+    order = an_order(113050)
     await entered(gateway, order)
     esewa.happens("pay")
     await gateway.look_up(order)

@@ -14,11 +14,10 @@ from attrs import Factory, field, frozen
 from sewapay.adapters.esewa import build
 from sewapay.adapters.esewa.gateway import EsewaGateway
 from sewapay.application.errors import NothingSent, OutcomeUnknown
-from sewapay.application.ports import Order
-from sewapay.domain.identifiers import BookingId, OrderReference, PaymentId
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.wire.client import build_client
+from tests.backend.orders import an_order
 
 UAT_KEY: Final = "8gBm/:&EnhH.1/q"
 COMPLETE: Final[Mapping[str, object]] = {
@@ -69,17 +68,6 @@ def gateway_at(status_url: str, client: httpx.AsyncClient) -> EsewaGateway:
     return build(variables, client, is_production=False)
 
 
-def an_order(paisa: int = 113050) -> Order:
-    return Order(
-        payment_id=PaymentId("5f0c3f52-8a43-4a53-9d5f-0d4a7e5b1c11"),
-        booking_id=BookingId(77),
-        reference=OrderReference("7Q2M9X4KD8ZT1B6VHR3C"),
-        gateway_reference=None,
-        amount=Money(paisa),
-        title="House cleaning",
-    )
-
-
 @pytest.mark.parametrize("path", ["/api/epay/transaction/status/", "/api/epay/transaction/status"])
 @pytest.mark.parametrize(("paisa", "total"), [(113050, "1130.50"), (113000, "1130")])
 async def test_the_question_is_the_documented_one_and_carries_no_secret(path: str, paisa: int, total: str) -> None:
@@ -100,7 +88,7 @@ async def test_the_question_is_the_documented_one_and_carries_no_secret(path: st
 
 async def test_a_completed_payment_is_seen_to_the_paisa() -> None:
     async with esewa_that(Answering(http("200 OK", COMPLETE))) as esewa:
-        seen = await esewa.look_up(an_order())
+        seen = await esewa.look_up(an_order(113050))
 
     assert seen == Observation(
         reported=Reported.COMPLETED,
@@ -118,7 +106,7 @@ async def test_an_outage_is_no_answer_with_either_status(status: str) -> None:
 
     async with esewa_that(Answering(http(status, outage))) as esewa:
         with pytest.raises(OutcomeUnknown):
-            await esewa.look_up(an_order())
+            await esewa.look_up(an_order(113050))
 
 
 async def test_what_went_wrong_is_logged_in_our_words_only(caplog: pytest.LogCaptureFixture) -> None:
@@ -126,7 +114,7 @@ async def test_what_went_wrong_is_logged_in_our_words_only(caplog: pytest.LogCap
 
     async with build_client() as client:
         with pytest.raises(NothingSent):
-            await gateway_at("http://127.0.0.1:1/status/", client).look_up(an_order())
+            await gateway_at("http://127.0.0.1:1/status/", client).look_up(an_order(113050))
 
     told = [record.getMessage() for record in caplog.records if record.name == "sewapay.esewa"]
     assert told == [

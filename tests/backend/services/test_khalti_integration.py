@@ -25,21 +25,17 @@ from sewapay.application.errors import (
     ProtocolError,
     RefundRefused,
 )
-from sewapay.application.ports import Order, Payer, RefundOrder, Urls
+from sewapay.application.ports import Order, Payer, RefundOrder
 from sewapay.domain.checkout import Redirect
-from sewapay.domain.identifiers import BookingId, Environment, OrderReference, PaymentId
+from sewapay.domain.identifiers import Environment
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Reported
 from sewapay.wire.client import build_client
+from tests.backend.orders import URLS, an_order
 from tests.servers import run_in_thread
 
 KEY: Final = "05bf95cc57244045b8df5fad06748dab"
 NOON: Final = datetime(2026, 1, 15, 6, 15, tzinfo=UTC)  # 12:00 in Kathmandu
-URLS: Final = Urls(
-    return_url="https://shop.example/return/77/",
-    failure_url="https://shop.example/return/77/unfinished/",
-    website_url="https://shop.example",
-)
 ALL: Final = RefundOrder(amount=Money(113000), is_all=True)
 PAYER: Final = Payer(name="Test Bahadur", email="test@khalti.com", phone="9800000001")
 
@@ -95,17 +91,6 @@ def gateway_at(
         **variables,
     }
     return build(environ, client, is_production=False)
-
-
-def an_order(paisa: int = 113000) -> Order:
-    return Order(
-        payment_id=PaymentId("5f0c3f52-8a43-4a53-9d5f-0d4a7e5b1c11"),
-        booking_id=BookingId(77),
-        reference=OrderReference("7Q2M9X4KD8ZT1B6VHR3C"),
-        gateway_reference=None,
-        amount=Money(paisa),
-        title="House cleaning",
-    )
 
 
 async def opened(gateway: KhaltiGateway) -> tuple[Order, str]:

@@ -15,11 +15,10 @@ import pytest
 from attrs import define, field
 
 from sewapay.application.errors import GatewayError, KeyRefused, NothingSent, OutcomeUnknown
-from sewapay.application.ports import Order
-from sewapay.domain.identifiers import BookingId, GatewayName, OrderReference, PaymentId
-from sewapay.domain.money import Money
+from sewapay.domain.identifiers import GatewayName
 from sewapay.wire.calls import Caller, headers_for, telling
 from sewapay.wire.client import build_client
+from tests.backend.orders import an_order
 from tests.servers import run_in_thread
 
 QUERY = (
@@ -55,17 +54,6 @@ def company() -> Company:
 def address(company: Company) -> Iterator[str]:
     with run_in_thread(company) as address:
         yield address
-
-
-def an_order() -> Order:
-    return Order(
-        payment_id=PaymentId("5f0c3f52-8a43-4a53-9d5f-0d4a7e5b1c11"),
-        booking_id=BookingId(77),
-        reference=OrderReference("7Q2M9X4KD8ZT1B6VHR3C"),
-        gateway_reference=None,
-        amount=Money(10_010),
-        title="House cleaning",
-    )
 
 
 async def test_a_get_arrives_value_for_value_with_the_headers_that_are_the_same_each_time(

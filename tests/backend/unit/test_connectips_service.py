@@ -40,20 +40,19 @@ from sewapay.application.ports import (
     RefundKind,
     ReturnHint,
     ReturnMessage,
-    Urls,
 )
 from sewapay.domain.checkout import Checkout, PostForm
-from sewapay.domain.identifiers import BookingId, Environment, OrderReference, PaymentId
+from sewapay.domain.identifiers import Environment
 from sewapay.domain.money import GREATEST_PAISA, Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.wire.answers import Answer
 from sewapay.wire.settings import Secret
+from tests.backend.orders import REFERENCE, URLS, an_order
 
 SAMPLES: Final = Path(protocol.__file__).parent / "samples"
 KEY: Final = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PASSWORD: Final = "Pass#of-the-app1"
 PFX_PASSWORD: Final = "opens-the-file"
-REFERENCE: Final = "7Q2M9X4KD8ZT1B6VHR3C"
 MERCHANT: Final = Merchant(
     id="550", app_id="MER-550-APP-1", app_name="Sewa Bazaar", password=Secret(PASSWORD), key=SigningKey(KEY)
 )
@@ -66,23 +65,7 @@ PAID: Final[Mapping[str, object]] = {
     "status": "SUCCESS",
     "statusDesc": "TRANSACTION SUCCESSFUL",
 }
-URLS: Final = Urls(
-    return_url="https://shop.example/return/77/",
-    failure_url="https://shop.example/return/77/unfinished/",
-    website_url="https://shop.example",
-)
 DAY: Final = date(2026, 1, 5)
-
-
-def order(paisa: int = 113000, *, title: str = "House cleaning", reference: str = REFERENCE) -> Order:
-    return Order(
-        payment_id=PaymentId("5f0c3f52-8a43-4a53-9d5f-0d4a7e5b1c11"),
-        booking_id=BookingId(77),
-        reference=OrderReference(reference),
-        gateway_reference=None,
-        amount=Money(paisa),
-        title=title,
-    )
 
 
 def answer(body: object, status: int = 200) -> Answer:
@@ -91,7 +74,7 @@ def answer(body: object, status: int = 200) -> Answer:
 
 
 def read(body: object, status: int = 200, asked: Order | None = None) -> Observation:
-    return protocol.read_validation(answer(body, status), asked or order(), MERCHANT)
+    return protocol.read_validation(answer(body, status), asked or an_order(), MERCHANT)
 
 
 def is_signed(text: str, token: str) -> bool:
@@ -152,7 +135,7 @@ async def test_the_form_has_the_documented_fields_in_their_order_and_a_signature
 ) -> None:
     built = evolve(build_with(variables), today=lambda: DAY)
 
-    checkout = await built.open_checkout(order(), URLS, Payer(name="Sita", phone="9800000001"))
+    checkout = await built.open_checkout(an_order(), URLS, Payer(name="Sita", phone="9800000001"))
 
     assert isinstance(checkout.next_step, PostForm)
     assert checkout.next_step.url == "https://uat.connectips.com/connectipswebgw/loginpage"
@@ -192,7 +175,7 @@ def test_the_date_is_nepals(moment: datetime, day: date) -> None:
 
 async def test_the_date_is_todays_unless_told_otherwise(variables: dict[str, str]) -> None:
     before = protocol.day_in_nepal(datetime.now(UTC))
-    fields = await form_of(build_with(variables), order())
+    fields = await form_of(build_with(variables), an_order())
     after = protocol.day_in_nepal(datetime.now(UTC))
 
     assert fields["TXNDATE"] in {f"{day:%d-%m-%Y}" for day in (before, after)}
@@ -211,7 +194,7 @@ async def test_the_date_is_todays_unless_told_otherwise(variables: dict[str, str
     ],
 )
 def test_a_title_is_brought_into_what_surely_passes(title: str, remarks: str) -> None:
-    fields = protocol.form_fields(order(title=title), MERCHANT, DAY)
+    fields = protocol.form_fields(an_order(title=title), MERCHANT, DAY)
 
     assert fields["REMARKS"] == remarks
 
@@ -220,7 +203,7 @@ def test_a_title_is_brought_into_what_surely_passes(title: str, remarks: str) ->
 @example("AMOUNT=1,TXNAMT=100")
 @example("é" * 200)
 def test_no_title_can_be_read_as_another_field(title: str) -> None:
-    fields = protocol.form_fields(order(title=title), MERCHANT, DAY)
+    fields = protocol.form_fields(an_order(title=title), MERCHANT, DAY)
 
     for name, most in (("REMARKS", 50), ("PARTICULARS", 100)):
         text = fields[name]
@@ -236,19 +219,19 @@ def test_no_title_can_be_read_as_another_field(title: str) -> None:
 
 @given(st.integers(100, GREATEST_PAISA))
 def test_an_amount_is_its_number_of_paisa(paisa: int) -> None:
-    assert protocol.form_fields(order(paisa), MERCHANT, DAY)["TXNAMT"] == f"{paisa}"
+    assert protocol.form_fields(an_order(paisa), MERCHANT, DAY)["TXNAMT"] == f"{paisa}"
 
 
 async def test_two_forms_of_one_day_differ_by_their_reference_and_signature_only(variables: dict[str, str]) -> None:
     built = build_with(variables)
 
-    one, other = await form_of(built, order()), await form_of(built, order(reference="A" * 20))
+    one, other = await form_of(built, an_order()), await form_of(built, an_order(reference="A" * 20))
 
     assert {name for name in one if one[name] != other[name]} == {"TXNID", "TOKEN"}
 
 
 def test_the_question_is_the_documented_one() -> None:
-    asked = json.loads(protocol.question(order(113001), MERCHANT))
+    asked = json.loads(protocol.question(an_order(113001), MERCHANT))
 
     token = asked.pop("token")
     assert asked == {
@@ -261,7 +244,7 @@ def test_the_question_is_the_documented_one() -> None:
 
 
 def test_a_payment_is_asked_about_as_its_form_was_posted_whatever_the_settings_are_by_now() -> None:
-    posted = evolve(order(), form={"MERCHANTID": "7", "APPID": "MER-7-APP-1", "TXNAMT": "113000"})
+    posted = evolve(an_order(), form={"MERCHANTID": "7", "APPID": "MER-7-APP-1", "TXNAMT": "113000"})
 
     asked = json.loads(protocol.question(posted, MERCHANT))
 
@@ -434,7 +417,7 @@ def test_a_hostile_answer_is_an_error_or_no_success(changes: dict[str, object], 
 def test_the_transaction_is_named_by_the_details() -> None:
     body, status = sample("details-success")
 
-    assert protocol.read_transaction(answer(body, status), order(), MERCHANT) == "12422440"
+    assert protocol.read_transaction(answer(body, status), an_order(), MERCHANT) == "12422440"
 
 
 @pytest.mark.parametrize(
@@ -455,12 +438,12 @@ def test_the_transaction_is_named_by_the_details() -> None:
 def test_details_that_do_not_name_it_name_nothing(changes: dict[str, object], status: int) -> None:
     body, _ = sample("details-success")
 
-    assert protocol.read_transaction(answer({**body, **changes}, status), order(), MERCHANT) is None
+    assert protocol.read_transaction(answer({**body, **changes}, status), an_order(), MERCHANT) is None
 
 
 @given(st.binary(max_size=200))
 def test_details_that_cannot_be_read_name_nothing(content: bytes) -> None:
-    assert protocol.read_transaction(answer(content), order(), MERCHANT) is None
+    assert protocol.read_transaction(answer(content), an_order(), MERCHANT) is None
 
 
 @pytest.mark.parametrize(
@@ -502,9 +485,9 @@ async def test_what_is_not_configured_opens_nothing_and_asks_nobody(variables: d
         built = build_with({**variables, missing: " "})
 
         with pytest.raises(GatewayNotConfigured, match=f"^{missing} is not set: no connectIPS checkout"):
-            await built.open_checkout(order(), URLS, Payer())
+            await built.open_checkout(an_order(), URLS, Payer())
         with pytest.raises(GatewayNotConfigured, match=f"^{missing} is not set: connectIPS cannot be asked"):
-            await built.look_up(order())
+            await built.look_up(an_order())
 
 
 def test_the_capabilities_are_those_that_nchl_documents(variables: dict[str, str]) -> None:
@@ -601,7 +584,7 @@ async def test_the_key_is_read_at_the_start_and_not_again(variables: dict[str, s
     built = build_with({**variables, "CONNECTIPS_PFX": str(place)})
     place.unlink()
 
-    fields = await form_of(built, order())
+    fields = await form_of(built, an_order())
 
     assert fields["TOKEN"]
 

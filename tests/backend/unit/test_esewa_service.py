@@ -30,7 +30,6 @@ from sewapay.application.errors import (
 from sewapay.application.ports import (
     Authenticity,
     CheckoutKind,
-    Order,
     Payer,
     RefundKind,
     ReturnHint,
@@ -38,11 +37,12 @@ from sewapay.application.ports import (
     Urls,
 )
 from sewapay.domain.checkout import Checkout, PostForm
-from sewapay.domain.identifiers import BookingId, Environment, OrderReference, PaymentId
+from sewapay.domain.identifiers import Environment
 from sewapay.domain.money import GREATEST_PAISA, Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.wire.answers import Answer
 from sewapay.wire.settings import Secret
+from tests.backend.orders import an_order
 
 SAMPLES: Final = Path(protocol.__file__).parent / "samples"
 UAT_KEY: Final = "8gBm/:&EnhH.1/q"
@@ -75,17 +75,6 @@ SIGNED: Final = ReturnHint(
     authenticity=Authenticity.SIGNED, claims="COMPLETE", order_reference="TXN-1769092167-9499", says_paid=True
 )
 UNREADABLE: Final = ReturnHint(authenticity=Authenticity.FORGED)
-
-
-def order(paisa: int = 113000) -> Order:
-    return Order(
-        payment_id=PaymentId("5f0c3f52-8a43-4a53-9d5f-0d4a7e5b1c11"),
-        booking_id=BookingId(77),
-        reference=OrderReference("7Q2M9X4KD8ZT1B6VHR3C"),
-        gateway_reference=None,
-        amount=Money(paisa),
-        title="House cleaning",
-    )
 
 
 def urls() -> Urls:
@@ -126,7 +115,7 @@ def gateway(client: httpx.AsyncClient, **variables: str) -> EsewaGateway:
 
 async def test_the_form_has_the_documented_eleven_fields_in_their_order() -> None:
     async with httpx.AsyncClient() as client:
-        checkout = await gateway(client).open_checkout(order(), urls(), Payer(name="Sita", phone="9800000001"))
+        checkout = await gateway(client).open_checkout(an_order(), urls(), Payer(name="Sita", phone="9800000001"))
 
     assert checkout == Checkout(
         next_step=PostForm(
@@ -157,7 +146,7 @@ async def test_the_form_has_the_documented_eleven_fields_in_their_order() -> Non
 
 @pytest.mark.parametrize("paisa", [100, 113000, 113050, 39999, 100_000_000_00, GREATEST_PAISA])
 def test_the_parts_of_the_form_add_up_and_none_is_empty(paisa: int) -> None:
-    fields = protocol.form_fields(order(paisa), urls(), "EPAYTEST", Secret(UAT_KEY))
+    fields = protocol.form_fields(an_order(paisa), urls(), "EPAYTEST", Secret(UAT_KEY))
 
     parts = ("amount", "tax_amount", "product_service_charge", "product_delivery_charge")
     assert sum(Money.from_rupees(fields[name]).paisa for name in parts) == paisa
@@ -167,15 +156,15 @@ def test_the_parts_of_the_form_add_up_and_none_is_empty(paisa: int) -> None:
 
 @pytest.mark.parametrize("paisa", [113000, 113050])
 def test_a_status_is_asked_for_with_the_text_that_was_posted(paisa: int) -> None:
-    fields = protocol.form_fields(order(paisa), urls(), "EPAYTEST", Secret(UAT_KEY))
+    fields = protocol.form_fields(an_order(paisa), urls(), "EPAYTEST", Secret(UAT_KEY))
 
-    asked = dict(parse_qsl(protocol.status_query(order(paisa), "EPAYTEST")))
+    asked = dict(parse_qsl(protocol.status_query(an_order(paisa), "EPAYTEST")))
 
     assert asked == {name: fields[name] for name in ("product_code", "total_amount", "transaction_uuid")}
 
 
 def test_a_payment_is_asked_about_as_its_form_was_posted_whatever_the_settings_are_by_now() -> None:
-    posted = evolve(order(113000), form={"product_code": "FORMER", "total_amount": "1130.00"})
+    posted = evolve(an_order(113000), form={"product_code": "FORMER", "total_amount": "1130.00"})
 
     merchant = protocol.merchant_of(posted, "EPAYTEST")
 
@@ -188,7 +177,7 @@ def test_a_payment_is_asked_about_as_its_form_was_posted_whatever_the_settings_a
 
 
 def test_the_question_is_the_documented_one() -> None:
-    asked = protocol.status_query(order(), "EPAYTEST")
+    asked = protocol.status_query(an_order(), "EPAYTEST")
 
     assert asked == "product_code=EPAYTEST&total_amount=1130&transaction_uuid=7Q2M9X4KD8ZT1B6VHR3C"
 
@@ -956,9 +945,9 @@ async def test_the_key_shows_in_no_representation_log_or_error(caplog: pytest.Lo
     caplog.set_level(logging.DEBUG)
     async with httpx.AsyncClient() as client:
         opening = gateway(client, ESEWA_PRODUCT_CODE="")
-        checkout = await gateway(client).open_checkout(order(), urls(), Payer())
+        checkout = await gateway(client).open_checkout(an_order(), urls(), Payer())
         with pytest.raises(GatewayNotConfigured) as refused:
-            await opening.open_checkout(order(), urls(), Payer())
+            await opening.open_checkout(an_order(), urls(), Payer())
     with pytest.raises(UnusableSetting) as unusable:
         build(UAT, client, is_production=True)
 
@@ -987,11 +976,11 @@ async def test_without_code_and_key_the_service_starts_and_opens_nothing(caplog:
         for missing in ("ESEWA_PRODUCT_CODE", "ESEWA_SECRET_KEY"):
             assert not gateway(client, **{missing: ""}).capabilities.configured
         with pytest.raises(GatewayNotConfigured, match="ESEWA_PRODUCT_CODE"):
-            await bare.open_checkout(order(), urls(), Payer())
+            await bare.open_checkout(an_order(), urls(), Payer())
         with pytest.raises(GatewayNotConfigured, match="ESEWA_SECRET_KEY"):
-            await gateway(client, ESEWA_SECRET_KEY="").open_checkout(order(), urls(), Payer())
+            await gateway(client, ESEWA_SECRET_KEY="").open_checkout(an_order(), urls(), Payer())
         with pytest.raises(GatewayNotConfigured, match="ESEWA_PRODUCT_CODE"):
-            await bare.look_up(order())
+            await bare.look_up(an_order())
 
     assert warnings == [
         "ESEWA_PRODUCT_CODE is not set: no eSewa checkout can be opened",
