@@ -1,12 +1,14 @@
 """The steps that checks of a gateway are told in: an order, its checkout, its payment, and what is said meanwhile."""
 
+import asyncio
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Final
 
+import pytest
 from attrs import evolve
 
 from sewapay.application.ports import Order, Payer, PaymentGateway, RefundGateway, RefundOrder, Urls
@@ -25,6 +27,7 @@ __all__ = [
     "Heard",
     "a_part",
     "an_order",
+    "canceled",
     "everything",
     "hearing",
     "named",
@@ -110,6 +113,20 @@ def everything(order: Order) -> RefundOrder:
 def a_part(paisa: int) -> RefundOrder:
     """So many paisa of it."""
     return RefundOrder(amount=Money(paisa), is_all=False)
+
+
+async def canceled(call: Coroutine[object, object, object], *, once: Callable[[], bool]) -> None:
+    """Cancel the call, when the company has been asked, and see it end by that."""
+    waiting = asyncio.ensure_future(call)
+    for _ in range(2000):
+        if once():
+            break
+        await asyncio.sleep(0.001)
+
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 class Heard(logging.Handler):
