@@ -17,7 +17,7 @@ from sewapay.standins.company import AnyCompany
 from sewapay.standins.control import Actions, control
 from sewapay.standins.exchange import MOST_CONTROL_BYTES, Reply, Request, form_of
 from sewapay.standins.pages import Templates, back_to_shop
-from sewapay.standins.refusals import NotPossible, UnknownPayment
+from sewapay.standins.refusals import NotPossible, UnknownPayment, Wrong
 
 C = TypeVar("C", bound=AnyCompany)
 
@@ -90,9 +90,18 @@ class PaymentPage(ABC, Generic[C]):
         except NotPossible:
             return self._closed(reference, 409)
 
-    def refused(self, status: int, code: str, sentence: str) -> Reply:
-        """What a person reads whose shop sent a form that is not taken."""
-        return self.templates.page(status, "refused.html", code=code, sentence=sentence)
+    def entered(self, request: Request, post: Callable[[Mapping[str, str]], str]) -> Reply:
+        """What a payer sees whose browser brings a shop's form, where the company takes one.
+
+        `post` brings its fields to the company and tells the reference of the payment, or raises Wrong: why is told to
+        the person in front of the browser, and the shop hears nothing.
+        """
+        if request.method != "POST":
+            return self._refused(405, "method", "This address takes the form of a shop's page, by POST.")
+        try:
+            return self.first(post(form_of(request)))
+        except Wrong as wrong:
+            return self._refused(400, wrong.code, wrong.sentence)
 
     def unknown(self) -> Reply:
         """No payment, or no step of one, is known by that address."""
@@ -144,6 +153,9 @@ class PaymentPage(ABC, Generic[C]):
             return back_to_shop(self.company.pays(reference, endings[step]))
         endings[step]()
         return back_to_shop(self.company.left(reference))
+
+    def _refused(self, status: int, code: str, sentence: str) -> Reply:
+        return self.templates.page(status, "refused.html", code=code, sentence=sentence)
 
     def _closed(self, reference: str, status: int) -> Reply:
         return self.templates.page(status, "closed.html", **self.shown(reference))

@@ -30,12 +30,7 @@ def form(simulator: Simulator, request: Request) -> Reply:
 
     What is wrong is told to the person in front of the browser, as an HTML page (our guess); the shop hears nothing.
     """
-    if request.method != "POST":
-        return Page(simulator).refused(405, "method", "This address takes the form of a shop's page, by POST.")
-    try:
-        return Page(simulator).first(simulator.post(form_of(request)).txn_id)
-    except Wrong as wrong:
-        return Page(simulator).refused(400, wrong.code, wrong.sentence)
+    return Page(simulator).entered(request, lambda fields: simulator.post(fields).txn_id)
 
 
 def look_up(on: str, simulator: Simulator, request: Request) -> Reply:

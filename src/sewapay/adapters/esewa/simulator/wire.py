@@ -14,7 +14,6 @@ from sewapay.adapters.esewa.simulator.pages import Page
 from sewapay.adapters.esewa.simulator.payment import HAVE_A_REF_ID, Status
 from sewapay.adapters.esewa.simulator.quirks import Quirks
 from sewapay.standins.exchange import Reply, Request, form_of, html_reply, json_reply
-from sewapay.standins.refusals import Wrong
 
 FORM: Final = "/api/epay/main/v2/form"
 STATUS: Final = "/api/epay/transaction/status/"
@@ -40,12 +39,7 @@ def form(simulator: Simulator, request: Request) -> Reply:
 
     What is wrong is told to the person in front of the browser, as an HTML page; the shop hears nothing.
     """
-    if request.method != "POST":
-        return Page(simulator).refused(405, "method", "This address takes the form of a shop's page, by POST.")
-    try:
-        return Page(simulator).first(simulator.post(form_of(request)).transaction_uuid)
-    except Wrong as wrong:
-        return Page(simulator).refused(400, wrong.code, wrong.sentence)
+    return Page(simulator).entered(request, lambda fields: simulator.post(fields).transaction_uuid)
 
 
 def status(simulator: Simulator, request: Request) -> Reply:
