@@ -49,8 +49,6 @@ class Company:
     - `reference` is what the stand-in calls a payment: `pidx`.
     - `routes` are those that the gateway itself calls: no route for opening where the checkout is a form.
     - `posts` counts the browsers' posts, which count as no opening of the gateway's, where the checkout is a form.
-    - `given_back` is the ledger's name for what went back, in paisa.
-    - `wrong_reference` is the fault that answers a look-up with another payment's reference.
     """
 
     build: Build
@@ -62,8 +60,6 @@ class Company:
     endings: Mapping[Ending, Reported] = field(factory=dict)
     signed_returns: SignedReturns | None = None
     posts: str | None = None
-    given_back: str = "refunded_amount"
-    wrong_reference: str = "wrong_reference"
 
 
 @define(kw_only=True)
@@ -125,7 +121,7 @@ class HttpStage:
     def given_back(self, reference: str) -> int:
         """How many paisa of a payment went back, by the stand-in's ledger."""
         rows = [row for row in self._ledger()["payments"] if row[self.company.reference] == reference]
-        return int(rows[0][self.company.given_back])
+        return int(rows[0]["refunded_amount"])
 
     def gateway(self) -> PaymentGateway:
         """A new one, for the stand-in's address."""
@@ -179,7 +175,7 @@ class HttpStage:
 
     def answers_about_another(self, reference: str) -> None:
         """Another reference in the next look-up of this payment."""
-        self._aimed(reference, {"fault": self.company.wrong_reference})
+        self._aimed(reference, {"fault": "wrong_reference"})
 
     def misstates(self, reference: str, paisa: int) -> None:
         """Another amount in the next look-up of this payment."""

@@ -60,7 +60,6 @@ def company(wrap: Callable[[KhaltiGateway], PaymentGateway] = lambda good: good)
             Ending.PENDING: Reported.PENDING,
             Ending.EXPIRED: Reported.EXPIRED,
         },
-        wrong_reference="wrong_pidx",
     )
 
 
