@@ -17,12 +17,13 @@ from sewapay.testing.stores.given import given
 ENOUGH: Final = 200
 
 
-def moments_of(file: Path, ended: threading.Event) -> list[tuple[int, int]]:
+def moments_of(file: Path, began: threading.Event, ended: threading.Event) -> list[tuple[int, int]]:
     """How many bookings there are, and how many of their events, at every moment that another process sees."""
     other = sqlite3.connect(file, isolation_level=None)
     seen = []
     while not ended.is_set():
         seen.append(other.execute("SELECT (SELECT count(*) FROM bookings), (SELECT count(*) FROM events)").fetchone())
+        began.set()
     other.close()
     return seen
 
@@ -31,9 +32,10 @@ def moments_of(file: Path, ended: threading.Event) -> list[tuple[int, int]]:
 async def test_no_moment_shows_a_change_without_its_event(tmp_path: Path) -> None:
     file = tmp_path / "sewapay.db"
     migrate(f"sqlite:///{file}")
-    store, ended = SqliteStore(file), threading.Event()
+    store, began, ended = SqliteStore(file), threading.Event(), threading.Event()
     await store.open()
-    watching = asyncio.create_task(asyncio.to_thread(moments_of, file, ended))
+    watching = asyncio.create_task(asyncio.to_thread(moments_of, file, began, ended))
+    assert await asyncio.to_thread(began.wait, 30), "the other process never looked"
 
     for number in range(1, ENOUGH + 1):
         booking = a_booking(number)
