@@ -131,6 +131,27 @@ async def test_money_that_went_back_and_was_told_with_another_amount_waits_for_a
     assert audit_invariants(await world.books(), world.khalti.truth(), now=now, is_quiet=False) == []
 
 
+@pytest.mark.invariant("I12")
+@pytest.mark.parametrize("first", [0, 1])
+async def test_money_under_review_that_went_back_with_a_third_amount_has_no_finding(world: World, first: int) -> None:
+    booking, pidx, payment = await world.open_link()
+    await world.http.post(f"/v1/bookings/{booking}/cancellation", headers=AS_STAFF)
+    world.khalti.pay(pidx)
+    if first:
+        world.khalti.arm("lookup", "wrong_amount", delta=first)
+    await world.verify(payment["id"])
+    held = await world.payment(pidx)
+    world.khalti.control("refund", pidx=pidx)
+    world.khalti.arm("lookup", "wrong_amount", delta=-1)
+
+    await world.verify(payment["id"])
+
+    row, now = await world.payment(pidx), world.clock.now()
+    assert (held["status"], row["status"]) == ("under_review", "under_review")
+    assert (row["amount_paid"], row["amount_refunded"]) == (held["amount"] + first, held["amount"] - 1)
+    assert audit_invariants(await world.books(), world.khalti.truth(), now=now, is_quiet=False) == []
+
+
 @pytest.mark.fault("F62")
 async def test_a_decision_to_refund_is_refused_whole_where_the_gateway_gives_nothing_back(
     forms: tuple[World, FormGateway],

@@ -162,8 +162,10 @@ def _bound(book: Book, payment: Row) -> Iterator[Finding]:
         return
     if ours > back:
         yield about("I12", payment, f"its refunds are {rupees(ours)}, and it says that {rupees(back)} was given back")
-    is_whole = back in (paid, payment["amount"])  # which of the two it was is what the person is asked
-    went_as_a_whole = payment["status"] == "refunded" or (payment["status"] == "under_review" and is_whole)
+    went_as_a_whole = payment["status"] == "refunded" or (
+        payment["status"] == "under_review"  # whether that amount is right is what a person is asked
+        and any(one["reported"] == "refunded" and one["amount"] == back for one in book.answers_about(payment))
+    )
     if ours < back and not went_as_a_whole:
         text = f"it says that {rupees(back)} was given back, and its refunds are {rupees(ours)}"
         yield about("I12", payment, text)
