@@ -25,7 +25,7 @@ from sewapay.domain.booking import Booking
 from sewapay.domain.errors import NothingToRefund, RefundInProgress
 from sewapay.domain.giving_back import kept, reserved
 from sewapay.domain.identifiers import PaymentId, RefundId
-from sewapay.domain.money import Money
+from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.payment import Payment, ReviewReason
 from sewapay.domain.refund import Refund, RefundStatus
 
@@ -34,6 +34,8 @@ __all__ = ["RefundPayment", "RefundRequest"]
 PAUSE_SECONDS: Final = 0.1
 WAITS_AT_MOST: Final = timedelta(seconds=15)
 MOST_LOOKS: Final = 3
+LOOKS_AGAIN_WITHIN: Final = timedelta(seconds=12)
+"""After the sending. A look takes two deadlines at most, and all must fit into the time that a request may run."""
 SHOWN_WITHIN: Final = timedelta(seconds=3)
 TRIES_AGAIN_AFTER: Final = timedelta(minutes=10)
 OURSELVES: Final = "sewapay"
@@ -227,17 +229,16 @@ class RefundPayment:
     async def _look_and_answer(self, begun: _Begun, request: RefundRequest) -> Refund:
         """Look at once whether it happened, and keep the answer; what is not known yet is looked at again later.
 
-        A look during which the payment changed may have been dropped, so it is made again.
+        A look during which the payment changed may have been dropped, so it is made again while there is time.
         """
+        known = await self.read(lambda view: view.payments.get(begun.payment.id))
         for _ in range(MOST_LOOKS):
-            before, refund = await self.read(
-                lambda view: (view.payments.get(begun.payment.id), view.refunds.get(begun.refund.id))
-            )
-            if not refund.is_open:
+            if known.amount_reserved == NOTHING:  # the refund has its outcome
                 break
-            looked = await self.verify(Verification(by=None, payment=begun.payment.id))
-            if looked.payment.version == before.version:
+            looked = (await self.verify(Verification(by=None, payment=known.id))).payment
+            if looked.version == known.version or self.clock.now() >= begun.refund.requested_at + LOOKS_AGAIN_WITHIN:
                 break
+            known = looked
 
         def answer(tx: Tx) -> Refund:
             tx.bookings.get(begun.booking.id)

@@ -27,8 +27,8 @@ from tests.backend.system.crash_points import (
 AWAITS: Final = {
     "pay and come back": 14,
     "pay and never come back": 20,
-    "pay and get a part back": 42,
-    "pay twice": 70,
+    "pay and get a part back": 40,
+    "pay twice": 68,
 }
 CITED: Final = [pytest.mark.fault(row) for row in ("F08", "F66", "F70", "F71")]
 

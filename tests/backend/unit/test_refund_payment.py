@@ -644,15 +644,16 @@ async def test_a_part_that_went_back_in_the_panel_while_ours_was_refused_is_noti
 
 
 class ChangedMeanwhile(InterruptedGateway):
-    """While the first look after a refund is on its way, another process changes the payment."""
+    """While each look after a refund is on its way, as often as is told, another process changes the payment."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, times: int, seconds: int = 0) -> None:
         super().__init__()
         self.shop: Shop | None = None
+        self.times, self.seconds = times, seconds
 
     async def refund(self, order: Order, wanted: RefundOrder) -> str:
         said = await super().refund(order, wanted)
-        shop = self.shop
+        shop, left = self.shop, self.times
         assert shop is not None
 
         def looked_at(tx: Tx) -> Payment:
@@ -660,12 +661,31 @@ class ChangedMeanwhile(InterruptedGateway):
             payment = tx.payments.get(order.payment_id)
             return tx.payments.save(evolve(payment, looked_at=shop.clock.now()))
 
-        self.while_looking = lambda: shop.store.transact(looked_at)
+        async def another_look() -> Payment:
+            nonlocal left
+            left -= 1
+            shop.clock.advance(seconds=self.seconds + 1)
+            self.while_looking = another_look if left else None
+            return await shop.store.transact(looked_at)
+
+        self.while_looking = another_look
         return said
 
 
-async def test_a_look_that_was_dropped_because_the_payment_changed_is_made_again() -> None:
-    gateway = ChangedMeanwhile()
+@pytest.mark.parametrize(
+    ("times", "seconds", "status", "looks"),
+    [
+        (1, 0, RefundStatus.CONFIRMED, 2),
+        (2, 0, RefundStatus.CONFIRMED, 3),
+        (3, 0, RefundStatus.SUBMITTED, 3),
+        (1, 11, RefundStatus.SUBMITTED, 1),
+    ],
+    ids=["once", "twice", "too often", "too late"],
+)
+async def test_a_look_that_was_dropped_because_the_payment_changed_is_made_again(
+    times: int, seconds: int, status: RefundStatus, looks: int
+) -> None:
+    gateway = ChangedMeanwhile(times=times, seconds=seconds)
     gateway.shop = shop = Shop(gateway=gateway)
     shop.gateway = gateway
     payment = (await shop.given_a_paid_booking()).payment
@@ -673,5 +693,5 @@ async def test_a_look_that_was_dropped_because_the_payment_changed_is_made_again
 
     refund = await given_back(shop, payment, Money(13000))
 
-    assert refund.status is RefundStatus.CONFIRMED
-    assert (gateway.refunded, gateway.looked_up - before) == (1, 3), "one before it was sent, and two after"
+    assert refund.status is status
+    assert (gateway.refunded, gateway.looked_up - before) == (1, 1 + looks), "one before it was sent"
