@@ -269,10 +269,9 @@ def _require_taken(owed: Money, gateway: PaymentGateway, expected: Money | None)
     if expected is not None and expected != owed:
         raise AmountDiffers(f"Amount mismatch: expected {expected}, but {owed} is owed: show the customer this amount")
     can = gateway.capabilities
-    if owed < can.least:
-        raise AmountNotTaken(f"{can.label} takes {can.least} or more, and {owed} is owed")
-    if can.greatest is not None and owed > can.greatest:
-        raise AmountNotTaken(f"{can.label} takes at most {can.greatest}, and {owed} is owed")
+    if not can.takes(owed):
+        limit = f"{can.least} or more" if owed < can.least else f"at most {can.greatest}"
+        raise AmountNotTaken(f"{can.label} takes {limit}, and {owed} is owed")
 
 
 def _is_through(attempt: Payment, gateway: PaymentGateway) -> bool:

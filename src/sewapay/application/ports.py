@@ -68,6 +68,10 @@ class Capabilities:
     shows_refunds: bool = True
     configured: bool = True
 
+    def takes(self, amount: Money) -> bool:
+        """Whether it can be paid through this gateway."""
+        return amount >= self.least and (self.greatest is None or amount <= self.greatest)
+
 
 @frozen(kw_only=True)
 class Order:

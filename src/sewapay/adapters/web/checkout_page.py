@@ -13,6 +13,7 @@ from sewapay.adapters.web.body import ApiRequest, pairs_of, text_of_header
 from sewapay.adapters.web.failures import note_gateway_failure
 from sewapay.adapters.web.languages import Language, language_of
 from sewapay.adapters.web.offers import offers_for
+from sewapay.adapters.web.pages import BOOKING_ENDED
 from sewapay.adapters.web.parameters import booking_id_of
 from sewapay.adapters.web.returns import form_page_of
 from sewapay.adapters.web.use_cases import HostedPage
@@ -26,7 +27,6 @@ from sewapay.application.errors import (
 )
 from sewapay.application.open_checkout import CheckoutRequest
 from sewapay.application.queries import BookingAndPayments
-from sewapay.domain.booking import BookingStatus
 from sewapay.domain.errors import BookingAlreadyPaid, BookingIsCanceled, InvalidIdentifier
 from sewapay.domain.identifiers import BookingId, GatewayName
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
@@ -34,11 +34,6 @@ from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
 __all__ = ["pay", "show_checkout"]
 
 RENEWED_AFTER: Final = 5
-_ENDED: Final = {
-    BookingStatus.CONFIRMED: "paid",
-    BookingStatus.CANCELED: "booking_canceled",
-    BookingStatus.REFUNDED: "booking_refunded",
-}
 
 # What asks for a press, where nothing is there to be pressed.
 _WITHOUT_A_BUTTON: Final = {"ready": "not_here", "gateway_away": "not_here"}
@@ -96,8 +91,8 @@ def _shown(
 ) -> Response[str]:
     language = _language(request)
     booking = found.booking
-    if booking.status in _ENDED:
-        return page.pages.state(_ENDED[booking.status], language, status=status)
+    if booking.status in BOOKING_ENDED:
+        return page.pages.state(BOOKING_ENDED[booking.status], language, status=status)
     for payment in found.payments:
         if _may_have_gone_through(payment):
             state = "review" if payment.status is PaymentStatus.UNDER_REVIEW else "checking"

@@ -3,7 +3,6 @@
 from attrs import frozen
 
 from sewapay.application.gateways import Gateways
-from sewapay.application.ports import PaymentGateway
 from sewapay.domain.booking import Booking
 from sewapay.domain.identifiers import GatewayName
 
@@ -23,12 +22,5 @@ def offers_for(booking: Booking, gateways: Gateways) -> tuple[Offer, ...]:
 
     One whose key is missing here is left out: its button would lead nowhere.
     """
-    return tuple(
-        Offer(name, gateway.capabilities.label) for name, gateway in gateways.items() if _takes(gateway, booking)
-    )
-
-
-def _takes(gateway: PaymentGateway, booking: Booking) -> bool:
-    can = gateway.capabilities
-    is_enough = booking.amount >= can.least
-    return can.configured and is_enough and (can.greatest is None or booking.amount <= can.greatest)
+    able = ((name, gateway.capabilities) for name, gateway in gateways.items())
+    return tuple(Offer(name, can.label) for name, can in able if can.configured and can.takes(booking.amount))

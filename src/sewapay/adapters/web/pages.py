@@ -11,9 +11,17 @@ from litestar import Response, get
 
 from sewapay.adapters.web.errors import InternalError
 from sewapay.adapters.web.languages import TEXTS, Language
+from sewapay.domain.booking import BookingStatus
 from sewapay.domain.checkout import NextStep, PostForm
 
-__all__ = ["Pages", "icon", "origin_of", "progress_script", "see_other", "stylesheet"]
+__all__ = ["BOOKING_ENDED", "Pages", "icon", "origin_of", "progress_script", "see_other", "stylesheet"]
+
+BOOKING_ENDED: Final = {
+    BookingStatus.CONFIRMED: "paid",
+    BookingStatus.CANCELED: "booking_canceled",
+    BookingStatus.REFUNDED: "booking_refunded",
+}
+"""The state that a page shows where nothing is left to pay."""
 
 _HERE: Final = Path(__file__).parent
 _TEMPLATES: Final = Environment(

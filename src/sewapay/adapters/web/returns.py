@@ -23,7 +23,7 @@ from sewapay.adapters.web.errors import BodyTooLarge
 from sewapay.adapters.web.failures import note_gateway_failure
 from sewapay.adapters.web.languages import Language, language_of
 from sewapay.adapters.web.offers import offers_for
-from sewapay.adapters.web.pages import origin_of, see_other
+from sewapay.adapters.web.pages import BOOKING_ENDED, origin_of, see_other
 from sewapay.adapters.web.parameters import payment_id_of
 from sewapay.adapters.web.sewabazaar import IN_KHALTIS_WORDS, told_in_khaltis_words
 from sewapay.adapters.web.use_cases import Returns
@@ -51,11 +51,6 @@ __all__ = ["come_back", "come_back_unfinished", "form_page_of", "show_form", "tr
 FORM_SHOWN_FOR: Final = timedelta(seconds=30)  # a slow telephone has come from the button to the form by then
 PATIENCE_SECONDS: Final = 10  # and then a few for reading: browsers and people give up after 15 or so
 RENEWED_AFTER: Final = {"checking": 5, "open": 10}
-_ENDED: Final = {
-    BookingStatus.CONFIRMED: "paid",
-    BookingStatus.CANCELED: "booking_canceled",
-    BookingStatus.REFUNDED: "booking_refunded",
-}
 _TO_TRY_AGAIN: Final = frozenset({PaymentStatus.CANCELED, PaymentStatus.EXPIRED, PaymentStatus.FAILED})
 _TO_PAY: Final = _TO_TRY_AGAIN | {PaymentStatus.OPEN}
 _LOG: Any = structlog.get_logger("sewapay.web")
@@ -275,7 +270,7 @@ def _nothing_left_to_pay(payment: Payment, booking: Booking) -> str | None:
     """How the booking ended, where the customer would be led to pay it; what came by this payment is told first."""
     if payment.money_was_seen or payment.status not in _TO_PAY:
         return None
-    return _ENDED.get(booking.status) if booking.settled_by != payment.id else None
+    return BOOKING_ENDED.get(booking.status) if booking.settled_by != payment.id else None
 
 
 def _ways_to_pay(returns: Returns, found: _Found) -> dict[str, Any]:
