@@ -14,7 +14,6 @@ from sewapay.application.peek_at_payment import FRESH_FOR, PeekAtPayment
 from sewapay.application.ports import Clock, Flights
 from sewapay.application.storage import BookingFilter, Page, PaymentFilter, Read, Told, Transact, View
 from sewapay.application.timeline import TimelineItem, timeline
-from sewapay.application.verify_payment import OurReference
 from sewapay.domain.booking import Booking
 from sewapay.domain.identifiers import BookingId, PaymentId, RefundId
 from sewapay.domain.payment import Payment
@@ -50,10 +49,6 @@ class PaymentAndBooking:
 
     payment: Payment
     booking: Booking
-
-
-def _id_of(which: PaymentId | OurReference, view: View) -> PaymentId:
-    return which.found_in(view).id if isinstance(which, OurReference) else which
 
 
 def _payment_in_sight(view: View, payment_id: PaymentId, by: Principal | None) -> PaymentAndBooking:
@@ -110,14 +105,13 @@ class ReadPayment:
     flights: Flights
     clock: Clock
 
-    async def __call__(self, which: PaymentId | OurReference, by: Principal | None) -> PaymentAndBooking:
+    async def __call__(self, payment_id: PaymentId, by: Principal | None) -> PaymentAndBooking:
         """Raises `NotAllowed`, `PaymentNotFound`, `StoreUnavailable`."""
         if by is not None:
             by.require(Operation.READ_PAYMENT)
-        found = await self.read(lambda view: _payment_in_sight(view, _id_of(which, view), by))
+        found = await self.read(lambda view: _payment_in_sight(view, payment_id, by))
         if not self._is_worth_a_look(found.payment):
             return found
-        payment_id = found.payment.id
         await self.flights.joined(f"read {payment_id}", lambda: self.peek(payment_id), seconds=READERS_WAIT_SECONDS)
         return await self.read(lambda view: _payment_in_sight(view, payment_id, by))
 

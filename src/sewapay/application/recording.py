@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 
 from sewapay.application.ports import Order
 from sewapay.application.storage import Tx, View
-from sewapay.domain.after_look import looked_at, not_known, vouched_for
+from sewapay.domain.after_look import come_back_to_silence, looked_at, not_known, vouched_for
 from sewapay.domain.booking import Booking
 from sewapay.domain.checkout import PostForm
 from sewapay.domain.money import NOTHING
@@ -98,8 +98,14 @@ class Recorder:
 
     def vouched(self, tx: Tx, looked_up: Verified, *, at: datetime) -> Verified:
         """Keep that a signed return says more than the look-up that was just recorded."""
-        payment = vouched_for(looked_up.payment, at=at)
-        return looked_up if payment is looked_up.payment else evolve(looked_up, payment=tx.payments.save(payment))
+        return self._changed(tx, looked_up, vouched_for(looked_up.payment, at=at))
+
+    def come_back_to_silence(self, tx: Tx, known: Verified, *, at: datetime) -> Verified:
+        """Keep that the customer is back from the gateway, and that it has not answered since."""
+        return self._changed(tx, known, come_back_to_silence(known.payment, at=at))
+
+    def _changed(self, tx: Tx, known: Verified, payment: Payment) -> Verified:
+        return known if payment is known.payment else evolve(known, payment=tx.payments.save(payment))
 
     def nothing_to_ask(self, tx: Tx, asked: Payment, *, at: datetime) -> Verified:
         """A payment whose opening was cut off or went unanswered: no gateway can be asked about it."""

@@ -60,7 +60,8 @@ class VerifyPayment:
     - The gateway's answer decides; the customer's return is only a reason to ask. One that the gateway signed keeps the
       customer from paying again, while its look-up does not know of the payment yet.
     - A completed payment of the right amount confirms its booking, exactly once.
-    - No usable answer changes nothing but `outcome_unknown`; it never means that the payment failed.
+    - No usable answer changes nothing but `outcome_unknown`; it never means that the payment failed. To a customer who
+      comes back it is unknown as well what became of a payment that had ended without money: it may be paid late.
     - Asking twice changes nothing the second time.
     """
 
@@ -81,16 +82,29 @@ class VerifyPayment:
         if verification.by is not None:
             verification.by.require(Operation.VERIFY_PAYMENT)
         known = await self.read(lambda view: self._find(view, verification))
-        again = verification.even_if_settled
+        again, is_back = verification.even_if_settled, verification.brought is not None
         is_vouched = verification.brought is not None and self._vouches(verification.brought, known.payment)
 
         async def look(has_waited: bool) -> Verified:
             now = await self._read_again(known) if has_waited else known
-            return await self._look(now, again=again, is_vouched=is_vouched)
+            return await self._look(now, again=again, is_back=is_back, is_vouched=is_vouched)
 
         if not self._is_worth_a_look(known, again=again):
             return known
-        return await self.flights.fresh(f"{known.payment.id} {again} {is_vouched}", look)
+        return await self.flights.fresh(f"{known.payment.id} {again} {is_back} {is_vouched}", look)
+
+    async def without_waiting(self, verification: Verification) -> Verified:
+        """How the payment stands for who waits no longer for the look that is under way. Raises what a look does."""
+        known = await self.read(lambda view: self._find(view, verification))
+        if verification.brought is None:
+            return known
+
+        def record(tx: Tx) -> Verified:
+            booking = tx.bookings.get(known.booking.id)
+            now = Verified(tx.payments.get(known.payment.id), booking)
+            return self.recorder.come_back_to_silence(tx, now, at=self.clock.now())
+
+        return await self.transact(record)
 
     def _vouches(self, brought: ReturnMessage, payment: Payment) -> bool:
         """Whether this return is the gateway's own word that this payment was made."""
@@ -110,7 +124,7 @@ class VerifyPayment:
             lambda view: Verified(view.payments.get(known.payment.id), view.bookings.get(known.booking.id))
         )
 
-    async def _look(self, known: Verified, *, again: bool, is_vouched: bool) -> Verified:
+    async def _look(self, known: Verified, *, again: bool, is_back: bool, is_vouched: bool) -> Verified:
         if not self._is_worth_a_look(known, again=again):
             return known
         asked = known.payment
@@ -125,6 +139,7 @@ class VerifyPayment:
             at = self.clock.now()
             if seen is None:
                 recorded = self.recorder.silence(tx, asked, why, is_ours=False, at=at)
+                recorded = self.recorder.come_back_to_silence(tx, recorded, at=at) if is_back else recorded
             else:
                 recorded = self.recorder.answer(tx, asked, seen, is_ours=False, at=at)
             return self.recorder.vouched(tx, recorded, at=at) if is_vouched else recorded

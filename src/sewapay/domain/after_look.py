@@ -12,7 +12,7 @@ from sewapay.domain.observation import Observation
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
 from sewapay.domain.transitions import SOFT, UNDECIDED
 
-__all__ = ["looked_at", "not_known", "vouched_for"]
+__all__ = ["come_back_to_silence", "looked_at", "not_known", "vouched_for"]
 
 LOST_AFTER: Final = 5
 """How often in a row the gateway may say that it does not know our reference before a person has to look."""
@@ -68,12 +68,23 @@ def vouched_for(payment: Payment, *, at: datetime) -> Payment:
     without money is not known to have.
     """
     why = "a signed return says that it was paid"
-    if payment.status in SOFT and not payment.outcome_unknown:
-        return evolve(payment, outcome_unknown=True).planned_telling(
-            EventKind.PAYMENT_OUTCOME_UNKNOWN, "sewapay", at, reason=why
-        )
     if payment.status is not PaymentStatus.OPEN:
-        return payment
+        return _doubted(payment, why, at)
     return evolve(payment, status=PaymentStatus.PENDING).planned_telling(
         EventKind.PAYMENT_PENDING, "sewapay", at, reason=why
     )
+
+
+def come_back_to_silence(payment: Payment, *, at: datetime) -> Payment:
+    """The customer came back from the gateway, which gives no answer: what had ended without money may have been paid.
+
+    An older answer says nothing of what they did there just now, so nobody is asked to pay again meanwhile.
+    """
+    return _doubted(payment, "a customer came back, and the gateway gave no answer", at)
+
+
+def _doubted(payment: Payment, why: str, at: datetime) -> Payment:
+    if payment.status not in SOFT or payment.outcome_unknown or not payment.can_be_looked_up:
+        return payment
+    unknown = evolve(payment, outcome_unknown=True)
+    return unknown.planned_telling(EventKind.PAYMENT_OUTCOME_UNKNOWN, "sewapay", at, reason=why)

@@ -405,6 +405,23 @@ class TestResultPage:
 
         assert state(page) == "checking"
 
+    @pytest.mark.parametrize("style", ["ours", "the shop's"])
+    async def test_whoever_comes_back_late_to_a_slow_gateway_is_not_offered_to_pay_again(
+        self, client: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch, style: str
+    ) -> None:
+        monkeypatch.setattr("sewapay.adapters.web.returns.PATIENCE_SECONDS", 0.01)
+        payment = await (given_a_payment_of_v1(shop, None) if style == "ours" else given_a_khalti_payment(shop))
+        shop.gateway.link_expires(payment)
+        await shop.when_it_is_verified(payment)
+        shop.gateway.holds_answers()
+
+        back = await client.get(f"/return/{payment.id}/{KHALTIS_QUERY}")
+        page = await client.get(f"/return/{payment.id}/")
+
+        assert sent_to(back)[0].endswith(f"/return/{payment.id}/"), "the shop's page calls everything else a failure"
+        assert state(page) == "checking"
+        assert not offers_to_pay(page)
+
     async def test_money_under_review_and_money_that_came_twice_have_their_words(
         self, client: httpx.AsyncClient, shop: Shop
     ) -> None:

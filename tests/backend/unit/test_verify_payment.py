@@ -7,8 +7,16 @@ from attrs import evolve
 
 from sewapay.adapters.fake.gateway import FakeGateway
 from sewapay.application.access import Principal, Role, Scope
-from sewapay.application.errors import BookingNotFound, NotAllowed, OutcomeUnknown, PaymentNotFound, StoreUnavailable
-from sewapay.application.verify_payment import GatewayReference, Verification
+from sewapay.application.errors import (
+    BookingNotFound,
+    NotAllowed,
+    OutcomeUnknown,
+    PaymentNotFound,
+    StillBeingChecked,
+    StoreUnavailable,
+)
+from sewapay.application.ports import ReturnMessage
+from sewapay.application.verify_payment import GatewayReference, Verification, Verified
 from sewapay.domain.booking import BookingStatus
 from sewapay.domain.errors import BookingAlreadyPaid
 from sewapay.domain.identifiers import BookingId, Environment, PaymentId
@@ -520,6 +528,113 @@ async def test_a_silence_that_ends_after_the_money_was_seen_elsewhere_makes_noth
     verified = await shop.when_it_is_verified(payment)
 
     assert (verified.payment.status, verified.payment.outcome_unknown) == (PaymentStatus.COMPLETED, False)
+
+
+async def comes_back(shop: Shop, payment: Payment) -> Verified:
+    """The customer's browser, with nothing that proves anything."""
+    message = ReturnMessage(values=(("status", "Completed"),))
+    return await shop.container.verify_payment()(Verification(by=None, payment=payment.id, brought=message))
+
+
+async def an_expired_payment(shop: Shop) -> Payment:
+    payment = await shop.given_an_open_payment()
+    shop.clock.advance(minutes=31)
+    shop.gateway.link_expires(payment)
+    return (await shop.when_it_is_verified(payment)).payment
+
+
+@pytest.mark.fault("F22")
+async def test_whoever_comes_back_late_while_the_gateway_is_silent_is_not_led_to_pay_again() -> None:
+    shop = Shop()
+    ended = await an_expired_payment(shop)
+    shop.gateway.customer_pays(ended)
+    shop.gateway.goes_silent()
+
+    back = await comes_back(shop, ended)
+    again = await comes_back(shop, ended)
+
+    assert ended.status is PaymentStatus.EXPIRED
+    assert (back.payment.status, back.payment.outcome_unknown) == (PaymentStatus.EXPIRED, True)
+    assert again == back, "a second return tells nothing new"
+    with pytest.raises(StillBeingChecked):
+        await shop.when_the_customer_opens_a_checkout(back.booking)
+    shop.gateway.answers_again()
+    shop.clock.advance(minutes=2)
+    await shop.container.reconcile_payments()(limit=50)
+    assert (await shop.stored_booking(back.booking)).status is BookingStatus.CONFIRMED
+
+
+@pytest.mark.fault("F22")
+async def test_the_answer_after_that_silence_may_be_that_nothing_was_paid() -> None:
+    shop = Shop()
+    ended = await an_expired_payment(shop)
+    shop.gateway.goes_silent()
+    back = await comes_back(shop, ended)
+    shop.gateway.answers_again()
+
+    answered = await comes_back(shop, ended)
+    second = await shop.when_the_customer_opens_a_checkout(answered.booking)
+
+    assert back.payment.outcome_unknown
+    assert (answered.payment.status, answered.payment.outcome_unknown) == (PaymentStatus.EXPIRED, False)
+    assert second.status is PaymentStatus.OPEN
+
+
+@pytest.mark.fault("F22")
+async def test_long_after_the_last_planned_look_a_person_is_asked() -> None:
+    shop = Shop()
+    ended = await an_expired_payment(shop)
+    shop.clock.advance(days=40)
+    shop.gateway.goes_silent()
+    await comes_back(shop, ended)
+
+    await shop.container.reconcile_payments()(limit=50)
+
+    assert (await shop.stored_payment(ended)).review_reason is ReviewReason.STUCK
+
+
+@pytest.mark.fault("F22")
+async def test_a_silence_that_nobody_came_back_to_makes_nothing_unknown_that_had_ended() -> None:
+    shop = Shop()
+    ended = await an_expired_payment(shop)
+    shop.gateway.goes_silent()
+
+    asked = await shop.when_it_is_verified(ended)
+
+    assert (asked.payment.status, asked.payment.outcome_unknown) == (PaymentStatus.EXPIRED, False)
+
+
+@pytest.mark.fault("F22")
+async def test_whoever_does_not_wait_for_a_slow_answer_is_not_led_to_pay_again_either() -> None:
+    shop = Shop()
+    ended = await an_expired_payment(shop)
+    shop.gateway.customer_pays(ended)
+    verify = shop.container.verify_payment()
+
+    async def told() -> Verified:
+        return await verify.without_waiting(
+            Verification(by=None, payment=ended.id, brought=ReturnMessage(values=(("status", "Completed"),)))
+        )
+
+    given_up = await told()
+
+    assert (given_up.payment.status, given_up.payment.outcome_unknown) == (PaymentStatus.EXPIRED, True)
+    assert (await told()) == given_up
+    assert shop.gateway.looked_up == 1, "nobody is asked again meanwhile"
+
+
+@pytest.mark.parametrize("brought", [None, ReturnMessage(values=())])
+async def test_what_is_paid_stays_paid_for_whoever_does_not_wait(brought: ReturnMessage | None) -> None:
+    shop = Shop()
+    payment = await shop.given_an_open_payment()
+    shop.gateway.customer_pays(payment)
+    paid = await shop.when_it_is_verified(payment)
+
+    given_up = await shop.container.verify_payment().without_waiting(
+        Verification(by=None, payment=payment.id, brought=brought)
+    )
+
+    assert given_up == paid
 
 
 @pytest.mark.fault("F46")

@@ -178,13 +178,16 @@ async def _sent_on(
     return see_other(_onward(verified) or f"/return/{verified.payment.id}/")
 
 
-async def _verified(returns: Returns, which: PaymentId | OurReference, brought: ReturnMessage | None = None) -> _Found:
-    """Payment and booking after a look, or as they were stored when the look takes longer than a person waits."""
+async def _verified(
+    returns: Returns, which: PaymentId | OurReference, brought: ReturnMessage | None = None
+) -> Verified:
+    """Payment and booking after a look, or as they stand when the look takes longer than a person waits."""
+    verification = Verification(by=None, payment=which, brought=brought)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await returns.verify_payment(Verification(by=None, payment=which, brought=brought))
+            return await returns.verify_payment(verification)
     except TimeoutError:
-        return await returns.read_payment(which, None)
+        return await returns.verify_payment.without_waiting(verification)
 
 
 def _note_differences(returns: Returns, payment: Payment, brought: tuple[tuple[str, str], ...]) -> None:

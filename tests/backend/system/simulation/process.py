@@ -94,7 +94,7 @@ class Process:
         self._shared.complaints.append(text)
 
     def heard(self, name: str, *, is_true: bool) -> None:
-        """What a gateway answered here about a payment, in the order of the answers; a silence is not true either."""
+        """What a gateway answered here about a payment, in the order of the answers."""
         self.answers.append((name, is_true))
 
     def is_of(self, order: Order, gateway: GatewayName) -> bool:

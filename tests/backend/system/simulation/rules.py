@@ -194,8 +194,8 @@ def come_back(world: World) -> None:
 def _come_back(world: World, name: str, process: Process) -> None:
     """To the payment's own address, or to one that all payments of the gateway have.
 
-    Nobody who paid is told that they did not, unless the gateway lied or said nothing. Who brings its signed word is
-    not sent to pay even then.
+    Nobody who paid is told that they did not, unless the gateway lied; its silence is no reason. Who brings its signed
+    word is not sent to pay even then.
     """
     payment, began = world.shown[name], len(process.answers)
     was_paid = till_of(world, name).payments[name].is_paid
@@ -204,16 +204,16 @@ def _come_back(world: World, name: str, process: Process) -> None:
         which = OurReference(payment.gateway, payment.environment, payment.order_reference)
 
     def told(verified: Verified) -> None:
-        answers = [is_true for about, is_true in process.answers[began:] if about == name]
-        status = verified.payment.status
-        is_asked_again = status in ENDED and answers and all(answers)
+        is_lied_to = not all(is_true for about, is_true in process.answers[began:] if about == name)
+        status, is_doubted = verified.payment.status, verified.payment.outcome_unknown
+        is_asked_again = status in ENDED and not (is_lied_to or is_doubted)
         if was_paid and (is_asked_again or (signs and status == "open")):
             world.shared.complaints.append(f"{name} was paid, and who paid was told {status}")
         if verified.payment.id != payment.id:
             world.shared.complaints.append(f"I5 {name} came back as payment {verified.payment.id}")
 
     signs = was_paid and CAN[payment.gateway].signed_return
-    brought = ReturnMessage(values=(("signed", str(payment.order_reference)),)) if signs else None
+    brought = ReturnMessage(values=(("signed", str(payment.order_reference)),) if signs else ())
     look = Verification(by=None, payment=which, brought=brought)
     world.start(f"return of {name}", process, lambda: process.container.verify_payment()(look), told)
 
