@@ -19,7 +19,7 @@ from sewapay.adapters.sql.views import SqlView
 from sewapay.application.errors import BookingNotFound, InvalidCursor, ReferenceTaken, StoreUnavailable
 from sewapay.application.storage import BookingFilter, Page, Store, Told, Tx, View
 from sewapay.domain.booking import Booking
-from sewapay.domain.identifiers import BookingId, Environment
+from sewapay.domain.identifiers import BookingId, Environment, PaymentId
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment
 from sewapay.testing.builders import KHALTI, NOON, a_booking, a_payment, an_event, payment_id
@@ -58,6 +58,21 @@ def driver_of(tx: Tx | View) -> Driver:
 def sleep(tx: Tx | View, seconds: float) -> None:
     """Keep the transaction and its locks for a while."""
     driver_of(tx).fetch(f"SELECT pg_sleep({seconds})", ())
+
+
+def hold(tx: Tx | View, until: Callable[[], bool]) -> None:
+    """Keep the transaction and its locks until then; what does not happen within half a minute never does."""
+    for _ in range(6000):
+        if until():
+            return
+        sleep(tx, 0.005)
+    pytest.fail("what this transaction waits for did not happen")
+
+
+def is_waited_for(tx: Tx) -> bool:
+    """Whether another transaction waits for a lock that this one has."""
+    waiting = "SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    return bool(driver_of(tx).fetch(waiting, ()))
 
 
 def backend_of(tx: Tx | View) -> int:
@@ -179,7 +194,13 @@ async def test_connections_that_a_restarted_server_closed_are_not_noticed_by_any
 ) -> None:
     store = store_at(url, connections=12)
     await store.open()
-    await asyncio.gather(*(store.read(lambda view: sleep(view, 0.2)) for _ in range(12)))
+    connected: list[None] = []
+
+    def meet(view: View) -> None:
+        connected.append(None)
+        hold(view, lambda: len(connected) >= 12)
+
+    await asyncio.gather(*(store.read(meet) for _ in range(12)))
     database = urlsplit(url).path.removeprefix("/")
 
     ended = await asyncio.to_thread(
@@ -269,15 +290,21 @@ async def test_a_database_without_our_tables_says_what_to_do(fresh_postgres_url:
 
 @pytest.mark.fault("F83")
 async def test_who_gets_no_connection_in_time_is_told_so(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "SECONDS_FOR_A_CONNECTION", 0.2)
+    monkeypatch.setattr(postgres, "SECONDS_FOR_A_CONNECTION", 2.0)  # which is also how long connecting may take
     store = store_at(url, connections=1)
     await store.open()
     await store.ping()
+    has_it, is_enough = asyncio.Event(), asyncio.Event()
 
-    slow = asyncio.create_task(store.read(lambda view: sleep(view, 0.6)))
-    await asyncio.sleep(0.05)
+    def keep(view: View) -> None:
+        has_it.set()
+        hold(view, is_enough.is_set)
+
+    slow = asyncio.create_task(store.read(keep))
+    await has_it.wait()
     with pytest.raises(StoreUnavailable, match="all connections"):
         await given(store, a_booking())
+    is_enough.set()
     await slow
 
     await given(store, a_booking())
@@ -288,12 +315,14 @@ async def test_who_gets_no_connection_in_time_is_told_so(url: str, monkeypatch: 
 async def test_two_bookings_that_carry_one_transaction_at_once_are_told_apart(store: PostgresStore) -> None:
     payments = [a_payment(number, booking=a_booking(number)) for number in (1, 2)]
     await given(store, a_booking(1), a_booking(2), *payments)
+    asked: list[PaymentId] = []
 
     def settle(payment: Payment) -> Callable[[Tx], bool]:
         def work(tx: Tx) -> bool:
             tx.bookings.get(payment.booking_id)
             is_known = tx.payments.has_transaction(payment.gateway, payment.environment, "T1", besides=payment.id)
-            sleep(tx, 0.2)
+            asked.append(payment.id)
+            hold(tx, lambda: len(asked) >= 2 or is_waited_for(tx))
             tx.payments.save(evolve(tx.payments.get(payment.id), transaction_id="T1"))
             return is_known
 
@@ -328,13 +357,16 @@ async def test_a_closed_store_says_so(url: str) -> None:
 async def test_a_deadlock_is_run_again(store: PostgresStore) -> None:
     await given(store, evolve(a_booking(1), title="0"), evolve(a_booking(2), title="0"))
     runs: list[tuple[int, int]] = []
+    locked: list[int] = []
 
     def count_both(tx: Tx, first: int, second: int) -> None:
         runs.append((first, second))
+        hold(tx, lambda: len(runs) < 3 or len(locked) >= 3)  # who runs again begins when the other has both
         for number in (first, second):
             booking = tx.bookings.get(BookingId(number))
+            locked.append(number)
             tx.bookings.save(evolve(booking, title=str(int(booking.title) + 1)))
-            sleep(tx, 0.2)
+            hold(tx, lambda: len(locked) >= 2)
 
     await asyncio.gather(
         store.transact(lambda tx: count_both(tx, 1, 2)),
@@ -354,7 +386,7 @@ async def test_the_booking_is_locked_until_its_transaction_ends(store: PostgresS
         tx.bookings.get(BookingId(1))
         seen.append("slow has it")
         has_it.set()
-        sleep(tx, 0.3)
+        hold(tx, lambda: "quick has 2" in seen and ("quick has 1" in seen or is_waited_for(tx)))
         seen.append("slow is done")
 
     def quick(tx: Tx, number: int) -> None:
@@ -370,12 +402,15 @@ async def test_the_booking_is_locked_until_its_transaction_ends(store: PostgresS
 
 async def test_who_forgets_to_lock_the_booking_is_run_again_and_loses_nothing(store: PostgresStore) -> None:
     await given(store, a_booking(), *(a_payment(number) for number in range(1, 5)))
+    noted: list[int] = []
 
     def note(tx: Tx, number: int) -> None:
         payment = tx.payments.get(payment_id(number))
-        sleep(tx, 0.05)
         event = an_event(number, a_booking(), payment)
         tx.payments.save(evolve(payment, said="Pending", events=(event,)))
+        tx.events.of_booking(payment.booking_id)  # writes them first
+        noted.append(number)
+        hold(tx, lambda: len(noted) >= 4 or is_waited_for(tx))
 
     async def noting(number: int) -> None:
         await store.transact(lambda tx: note(tx, number))
@@ -391,18 +426,19 @@ async def test_who_forgets_to_lock_the_booking_is_run_again_and_loses_nothing(st
 
 async def test_the_next_number_is_not_given_to_a_booking_with_a_number_of_its_own(store: PostgresStore) -> None:
     given_back: list[int] = []
-    has_one = asyncio.Event()
+    has_one, is_taken = asyncio.Event(), asyncio.Event()
 
     def register(tx: Tx) -> int:
         number = tx.bookings.next_id()
         given_back.append(number)
         has_one.set()
-        sleep(tx, 0.2)
+        hold(tx, is_taken.is_set)
         return tx.bookings.add(a_booking(number)).id
 
     registering = asyncio.create_task(store.transact(register))
     await has_one.wait()
     await given(store, a_booking(1, customer="their own number"))
+    is_taken.set()
 
     assert await registering == 2
     assert given_back == [1, 2]
@@ -410,17 +446,18 @@ async def test_the_next_number_is_not_given_to_a_booking_with_a_number_of_its_ow
 
 async def test_a_reading_does_not_see_what_is_committed_meanwhile(store: PostgresStore) -> None:
     await given(store, a_booking(1))
-    reading = asyncio.Event()
+    reading, is_changed = asyncio.Event(), asyncio.Event()
 
     def look(view: View) -> tuple[str, str]:
         before = view.bookings.get(BookingId(1)).title
         reading.set()
-        sleep(view, 0.3)
+        hold(view, is_changed.is_set)
         return before, view.bookings.get(BookingId(1)).title
 
     seen = asyncio.create_task(store.read(look))
     await reading.wait()
     await change_booking(store, lambda booking: evolve(booking, title="Changed"))
+    is_changed.set()
 
     assert await seen == ("Deep cleaning", "Deep cleaning")
     assert (await stored_booking(store)).title == "Changed"
@@ -477,7 +514,7 @@ async def test_a_transaction_that_has_begun_comes_to_its_end_without_its_caller(
     def add(tx: Tx) -> None:
         tx.bookings.add(a_booking(1))
         has_begun.set()
-        sleep(tx, 0.2)
+        hold(tx, adding.cancelled)
         tx.bookings.add(a_booking(2))
 
     adding = asyncio.create_task(store.transact(add))
@@ -534,8 +571,7 @@ class StillWriting:
         tx.bookings.save(evolve(booking, events=tuple(an_event(number, booking) for number in self._happened)))
         tx.events.of_booking(booking.id)
         self._has_numbers.set()
-        while not self._may_end:
-            sleep(tx, 0.005)
+        hold(tx, lambda: self._may_end)
         if self._fails:
             raise LookupError
 
@@ -714,8 +750,7 @@ async def test_a_payment_that_is_just_being_changed_is_passed_over(store: Postgr
     def change(tx: Tx) -> None:
         tx.payments.save(evolve(tx.payments.get(payment_id(1)), said="Pending"))
         has_it.set()
-        while not claimed.is_set():
-            sleep(tx, 0.005)
+        hold(tx, claimed.is_set)
 
     changing = asyncio.create_task(store.transact(change))
     await has_it.wait()
