@@ -25,7 +25,7 @@ from sewapay.wire.client import build_client
 __all__ = ["Build", "Company", "HttpStage", "Route", "Served", "over_http"]
 
 Build = Callable[[str, httpx.AsyncClient], PaymentGateway]
-"""Builds the gateway for the company at an address (`http://127.0.0.1:8901`), with a deadline well under a second."""
+"""Builds the gateway for the company at an address (`http://127.0.0.1:8901`), with a deadline of a second or so."""
 
 ACTIONS: Final = MappingProxyType({Ending.CANCELED: "cancel", Ending.PENDING: "pend", Ending.EXPIRED: "expire"})
 HELD_SECONDS: Final = 30

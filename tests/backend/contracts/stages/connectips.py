@@ -47,7 +47,7 @@ def build(address: str, client: httpx.AsyncClient) -> ConnectipsGateway:
         "CONNECTIPS_PFX": str(pfx()),
         "CONNECTIPS_PFX_PASSWORD": PFX_PASSWORD,
         "CONNECTIPS_BASE_URL": address,
-        "CONNECTIPS_DEADLINE_SECONDS": "0.6",
+        "CONNECTIPS_DEADLINE_SECONDS": "1.5",
     }
     return build_connectips(environ, client, is_production=False)
 

@@ -77,7 +77,7 @@ def build(address: str, client: httpx.AsyncClient) -> EsewaGateway:
         "ESEWA_SECRET_KEY": KEY,
         "ESEWA_FORM_URL": f"{address}/api/epay/main/v2/form",
         "ESEWA_STATUS_URL": f"{address}{STATUS}",
-        "ESEWA_DEADLINE_SECONDS": "0.6",
+        "ESEWA_DEADLINE_SECONDS": "1.5",
     }
     return build_esewa(environ, client, is_production=False)
 

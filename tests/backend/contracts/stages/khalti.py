@@ -36,7 +36,7 @@ def build(address: str, client: httpx.AsyncClient) -> KhaltiGateway:
     environ = {
         "KHALTI_SECRET_KEY": KEY,
         "KHALTI_BASE_URL": f"{address}/api/v2",
-        "KHALTI_DEADLINE_SECONDS": "0.6",
+        "KHALTI_DEADLINE_SECONDS": "1.5",
     }
     return build_khalti(environ, client, is_production=False)
 
