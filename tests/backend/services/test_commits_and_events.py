@@ -18,7 +18,7 @@ ENOUGH: Final = 200
 
 
 def moments_of(file: Path, began: threading.Event, ended: threading.Event) -> list[tuple[int, int]]:
-    """How many bookings there are, and how many of their events, at every moment that another process sees."""
+    """How many bookings there are, and how many of their events, at every moment that another connection sees."""
     other = sqlite3.connect(file, isolation_level=None)
     seen = []
     while not ended.is_set():
@@ -35,15 +35,17 @@ async def test_no_moment_shows_a_change_without_its_event(tmp_path: Path) -> Non
     store, began, ended = SqliteStore(file), threading.Event(), threading.Event()
     await store.open()
     watching = asyncio.create_task(asyncio.to_thread(moments_of, file, began, ended))
-    assert await asyncio.to_thread(began.wait, 30), "the other process never looked"
 
-    for number in range(1, ENOUGH + 1):
-        booking = a_booking(number)
-        await given(store, evolve(booking, events=(an_event(0, booking),)))
-    ended.set()
+    try:
+        assert await asyncio.to_thread(began.wait, 30), "the other connection never looked"
+        for number in range(1, ENOUGH + 1):
+            booking = a_booking(number)
+            await given(store, evolve(booking, events=(an_event(0, booking),)))
+    finally:
+        ended.set()
     moments = await watching
     await store.close()
 
     assert (0, 0) in moments
-    assert len(set(moments)) > ENOUGH / 10, "the other process saw too little to tell"
+    assert len(set(moments)) > ENOUGH / 10, "the other connection saw too little to tell"
     assert [moment for moment in moments if moment[0] != moment[1]] == []

@@ -1084,11 +1084,11 @@ class TestFaults:
         self, client: httpx.Client, simulator: Simulator
     ) -> None:
         pidx = new_pidx(client)
-        arm(client, "lookup", "delay", seconds=0.2)
+        arm(client, "lookup", "delay", seconds=20)
 
         began = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
-            client.post(LOOKUP, json={"pidx": pidx}, headers=KEY, timeout=0.05)
+            client.post(LOOKUP, json={"pidx": pidx}, headers=KEY, timeout=httpx.Timeout(10, read=0.05))
         arm(client, "lookup", "delay", seconds=0.1)
         answer = look_up(client, pidx)
 
@@ -1234,7 +1234,7 @@ class TestFaults:
 
         path = f"/api/merchant-transaction/{transaction}/refund/"
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadTimeout)):
-            client.post(path, json={}, headers=KEY, timeout=0.5)
+            client.post(path, json={}, headers=KEY, timeout=httpx.Timeout(10, read=0.5))
 
         assert row_of(client, pidx)["refunded_amount"] == went_back
 
