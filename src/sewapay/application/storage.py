@@ -4,7 +4,7 @@
 a store may run a function again when facts changed underneath.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
@@ -147,6 +147,13 @@ class PaymentsView(Protocol):
 
     def evidence(self, payment_id: PaymentId) -> list[Evidence]:
         """Every answer that was kept for this payment, oldest first."""
+        ...
+
+    def unfinished(self, *, due_at: datetime) -> Mapping[tuple[GatewayName, Environment], int]:
+        """How many payments are due for a look and not finished, held by somebody or not, where there are any.
+
+        Unfinished: undecided, to be given back, or perhaps given back. Asked now and then, over all that is stored.
+        """
         ...
 
 

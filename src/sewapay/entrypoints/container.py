@@ -12,6 +12,7 @@ from sewapay.adapters.sql.store import build_store
 from sewapay.adapters.system import RandomIds, SystemClock, TaskFlights, TasksTogether
 from sewapay.application.api_keys import AuthenticateService, CreateApiKey, ListApiKeys, RevokeApiKey
 from sewapay.application.cancel_booking import CancelBooking
+from sewapay.application.find_unasked import FindUnasked
 from sewapay.application.open_checkout import OpenCheckout
 from sewapay.application.peek_at_payment import PeekAtPayment
 from sewapay.application.queries import (
@@ -93,6 +94,7 @@ class Container(containers.DeclarativeContainer):
         together=together,
         per_minute=settings.provided.lookups_per_minute,
     )
+    find_unasked = providers.Factory(FindUnasked, read=_read, gateways=gateways, clock=clock)
     peek_at_payment = providers.Factory(
         PeekAtPayment,
         transact=_transact,

@@ -65,7 +65,7 @@ class Worker:
         """One run, and a line in the log about what was unusual in it."""
         began = time.monotonic()
         if began >= self._tidies_at:
-            await self._container.reconcile_payments().forget_old_answers()
+            await self._tidy()
             self._tidies_at = began + TIDY_SECONDS
         done = await self._container.reconcile_payments()(self._claimed_at_once)
         for row in done.poisoned:
@@ -88,6 +88,19 @@ class Worker:
                 time.monotonic() - began,
             )
         return done
+
+    async def _tidy(self) -> None:
+        """Forget old answers, and tell of payments that no run looks at."""
+        await self._container.reconcile_payments().forget_old_answers()
+        for one in await self._container.find_unasked()():
+            _log.warning(
+                "nobody asks %s (%s), which is not enabled here, about its undecided payments that are due (%d): enable"
+                " it again until they are decided, or decide each by hand as `sewapay reconcile --payment ID --explain`"
+                " tells",
+                one.gateway,
+                one.environment,
+                one.payments,
+            )
 
     def stop(self) -> None:
         """Take nothing more; what was taken is finished."""

@@ -1,6 +1,7 @@
 """A store that is broken in one way is caught, by the clause that names it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
@@ -360,6 +361,41 @@ class GivesBackNothing(Altered):
         return Instead(tx, payments=Instead(tx.payments, put_off=put_off))
 
 
+class MixesEnvironmentsInCounting(Altered):
+    """What waits in production and in the sandbox is one number."""
+
+    def altered(self, tx: Any) -> Any:
+        def unfinished(*, due_at: datetime) -> Any:
+            mixed: Counter[Any] = Counter()
+            for (gateway, _), number in tx.payments.unfinished(due_at=due_at).items():
+                mixed[gateway, Environment.SANDBOX] += number
+            return mixed
+
+        return Instead(tx, payments=Instead(tx.payments, unfinished=unfinished))
+
+
+class CountsEveryLook(Altered):
+    """Whatever is due is taken for unfinished."""
+
+    def altered(self, tx: Any) -> Any:
+        def unfinished(*, due_at: datetime) -> Any:
+            every = tx.payments.facts.payments.values()
+            is_due = [each for each in every if each.next_check_at and each.next_check_at <= due_at]
+            return Counter((each.gateway, each.environment) for each in is_due)
+
+        return Instead(tx, payments=Instead(tx.payments, unfinished=unfinished))
+
+
+class CountsWhatIsFree(Altered):
+    """What somebody holds is taken for looked at."""
+
+    def altered(self, tx: Any) -> Any:
+        def unfinished(*, due_at: datetime) -> Any:
+            return {} if tx.payments.facts.leases else tx.payments.unfinished(due_at=due_at)
+
+        return Instead(tx, payments=Instead(tx.payments, unfinished=unfinished))
+
+
 class RefundsTwiceAtOnce(Altered):
     """Two refunds of one payment may both be without an outcome."""
 
@@ -482,6 +518,9 @@ CAUGHT_BY: Final[tuple[tuple[Callable[[], MemoryStore], str], ...]] = (
     (CountsLooks, "what_is_put_off_keeps_its_version_and_everything_but_its_next_look"),
     (PutsOffWhatChanged, "what_changed_meanwhile_is_given_back_and_not_put_off"),
     (GivesBackNothing, "what_changed_meanwhile_is_given_back_and_not_put_off"),
+    (MixesEnvironmentsInCounting, "what_is_due_and_unfinished_is_counted_by_gateway_and_environment"),
+    (CountsEveryLook, "what_is_over_or_not_due_is_not_counted"),
+    (CountsWhatIsFree, "what_somebody_holds_is_counted_until_its_look_is_put_off"),
     (RefundsTwiceAtOnce, "a_payment_has_one_refund_without_a_known_outcome"),
     (ForgetsPostings, "postings_are_written_with_their_payment_and_come_oldest_first"),
     (GivesPostingsBack, "a_posting_is_written_once"),

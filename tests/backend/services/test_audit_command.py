@@ -78,13 +78,13 @@ class Small:
             raise ran.exception
         return Done(ran.exit_code, ran.stdout, ran.stderr)
 
-    def run_alone(self, *arguments: str) -> Done:
+    def run_alone(self, *arguments: str, **variables: str) -> Done:
         """The same in a process of its own."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         ran = subprocess.run(
             [*PROGRAM, *arguments],
             cwd=self.folder,
-            env=inherited | {"PYTHONPATH": str(ROOT / "src")} | self.environ,
+            env=inherited | {"PYTHONPATH": str(ROOT / "src")} | self.environ | variables,
             capture_output=True,
             text=True,
             timeout=60,
@@ -293,6 +293,19 @@ def test_reconciling_while_a_gateway_is_away_says_that_what_is_due_waits(small: 
             " answer, or refuses our key.",
         ],
     )
+
+
+def test_reconciling_tells_of_payments_whose_gateway_is_not_enabled_any_more(small: Small) -> None:
+    small.execute("UPDATE payments SET next_check_at = '2026-01-15T06:15:00.000000+00:00'")
+    small.execute("UPDATE payments SET gateway = 'A hand was here' WHERE id = ?", small.id("pending"))
+
+    done = small.run_alone("reconcile", SEWAPAY_GATEWAYS="fake")
+
+    assert done.returncode == 0
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == [
+        "nobody asks khalti (sandbox), which is not enabled here, about its undecided payments that are due (1): enable"
+        " it again until they are decided, or decide each by hand as `sewapay reconcile --payment ID --explain` tells"
+    ]
 
 
 def test_reconciling_one_payment_asks_about_it_now(small: Small) -> None:

@@ -4,16 +4,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import pytest
 from dependency_injector import providers
 
+from sewapay.adapters.fake.gateway import FakeGateway
 from sewapay.adapters.memory.store import MemoryStore
 from sewapay.application.errors import StoreUnavailable
 from sewapay.application.ports import Order
 from sewapay.application.reconcile_payments import Reconciled
 from sewapay.application.storage import Claim, Poisoned, Tx
+from sewapay.domain.identifiers import GatewayName
 from sewapay.domain.observation import Observation
 from sewapay.domain.payment import PaymentStatus
 from sewapay.entrypoints import worker as module
@@ -266,6 +268,59 @@ async def test_old_answers_are_forgotten_now_and_then_and_not_in_every_run() -> 
         await worker.once()
 
     assert (runs.ran, runs.tidied) == (5, 1)
+
+
+UNASKED: Final = (
+    "nobody asks khalti (sandbox), which is not enabled here, about its undecided payments that are due (2): enable it "
+    "again until they are decided, or decide each by hand as `sewapay reconcile --payment ID --explain` tells"
+)
+
+
+def told_by_the_worker(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(each.levelname, each.getMessage()) for each in caplog.records if each.name == "sewapay.worker"]
+
+
+async def test_payments_that_nobody_asks_about_are_in_the_log_at_the_first_run_and_not_in_every_run(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shop = Shop()
+    await given_due_payments(shop, 2)
+    shop.takes(FakeGateway(name=GatewayName("esewa")))
+    worker = Worker(shop.container)
+
+    for _ in range(5):
+        await worker.once()
+
+    assert told_by_the_worker(caplog) == [("WARNING", UNASKED)]
+
+
+async def test_payments_that_nobody_asks_about_are_told_again_while_it_stays_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TIDY_SECONDS", 0)
+    shop = Shop()
+    await given_due_payments(shop, 2)
+    shop.takes(FakeGateway(name=GatewayName("esewa")))
+    worker = Worker(shop.container)
+
+    for _ in range(3):
+        await worker.once()
+    shop.takes(shop.gateway)
+    for _ in range(3):
+        await worker.once()
+
+    assert told_by_the_worker(caplog) == [("WARNING", UNASKED)] * 3
+
+
+async def test_once_for_cron_says_what_nobody_asks_about(caplog: pytest.LogCaptureFixture) -> None:
+    shop = Shop()
+    await given_due_payments(shop, 2)
+    shop.takes(FakeGateway(name=GatewayName("esewa")))
+
+    done = await Worker(shop.container).until_nothing_is_due()
+
+    assert done.claimed == 0
+    assert told_by_the_worker(caplog) == [("WARNING", UNASKED)]
 
 
 def test_what_several_runs_did_adds_up() -> None:

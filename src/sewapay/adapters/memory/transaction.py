@@ -1,5 +1,6 @@
 """What the memory store's functions see: the plainest statement of what each part of a store does."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Self
@@ -24,6 +25,7 @@ from sewapay.domain.errors import RefundInProgress
 from sewapay.domain.events import Event
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId, RefundId
 from sewapay.domain.ledger import Posting
+from sewapay.domain.money import NOTHING
 from sewapay.domain.observation import Evidence
 from sewapay.domain.payment import Payment
 from sewapay.domain.refund import Refund
@@ -114,6 +116,15 @@ class _Payments:
 
     def evidence(self, payment_id: PaymentId) -> list[Evidence]:
         return list(self.facts.evidence.get(payment_id, []))
+
+    def unfinished(self, *, due_at: datetime) -> Counter[tuple[GatewayName, Environment]]:
+        return Counter(
+            (payment.gateway, payment.environment)
+            for payment in self.facts.payments.values()
+            if payment.next_check_at is not None
+            and payment.next_check_at <= due_at
+            and (payment.is_undecided or payment.refund_due or payment.amount_reserved != NOTHING)
+        )
 
     def add(self, payment: Payment) -> Payment:
         return self._put(payment)

@@ -43,6 +43,7 @@ from sewapay.adapters.sql.tables import (
     refunds,
 )
 from sewapay.application.storage import FIRST_HUGE_ID
+from sewapay.domain.transitions import UNDECIDED
 
 __all__ = [
     "ADD_BOOKING",
@@ -91,6 +92,7 @@ __all__ = [
     "SAVE_PAYMENT",
     "SAVE_REFUND",
     "TIME",
+    "UNFINISHED",
     "WAIT_FOR_A_KEY",
     "WAIT_FOR_A_NUMBER",
     "WAIT_FOR_A_TRANSACTION",
@@ -180,6 +182,20 @@ SAVE_PAYMENT: Final = Prepared(
     update(payments)
     .where(payments.c.id == bindparam("payment_id"), payments.c.version == bindparam("read_version"))
     .values(_values(payments, besides=(*_FIXED_OF_PAYMENT, *_WHO_LOOKS)))
+)
+# The index of what is due has all but the last condition, which is asked of those rows only that are due.
+UNFINISHED: Final = Prepared(
+    select(payments.c.gateway, payments.c.environment, func.count().label("number"))
+    .where(
+        payments.c.next_check_at <= bindparam("due_at"),
+        or_(
+            payments.c.status.in_([literal_column(f"'{status.value}'", Text) for status in sorted(UNDECIDED)]),
+            payments.c.outcome_unknown,
+            payments.c.refund_due,
+            payments.c.amount_reserved > _ZERO,
+        ),
+    )
+    .group_by(payments.c.gateway, payments.c.environment)
 )
 
 # -- who looks at which payment right now ------------------------------------------------------------------------------

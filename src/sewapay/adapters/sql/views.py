@@ -1,5 +1,8 @@
 """What reading functions see: one implementation for both databases."""
 
+from contextlib import suppress
+from datetime import datetime
+
 from sewapay.adapters.sql import statements
 from sewapay.adapters.sql.lists import booking_page, payment_page
 from sewapay.adapters.sql.rows import (
@@ -17,6 +20,7 @@ from sewapay.application.access import ApiKey
 from sewapay.application.errors import BookingNotFound, PaymentNotFound, RefundNotFound
 from sewapay.application.storage import BookingFilter, Page, PaymentFilter
 from sewapay.domain.booking import Booking
+from sewapay.domain.errors import InvalidIdentifier
 from sewapay.domain.events import Event
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId, RefundId
 from sewapay.domain.ledger import Posting
@@ -106,6 +110,14 @@ class SqlPaymentsView:
     def evidence(self, payment_id: PaymentId) -> list[Evidence]:
         """Every answer that was kept for this payment, oldest first."""
         return [evidence_from(row) for row in self._session.rows(statements.EVIDENCE, {"payment_id": str(payment_id)})]
+
+    def unfinished(self, *, due_at: datetime) -> dict[tuple[GatewayName, Environment], int]:
+        """How many payments are due for a look and not finished, held by somebody or not, where there are any."""
+        counted = {}
+        for row in self._session.rows(statements.UNFINISHED, {"due_at": due_at}):
+            with suppress(InvalidIdentifier):  # a damaged row; the others are counted all the same
+                counted[GatewayName(row["gateway"]), Environment(row["environment"])] = row["number"]
+        return counted
 
 
 class SqlRefundsView:

@@ -12,7 +12,9 @@ from attrs import evolve
 from sewapay.application.errors import PaymentNotFound
 from sewapay.application.storage import Claim, Store, Tx
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName
+from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment, PaymentStatus
+from sewapay.domain.transitions import UNDECIDED
 from sewapay.testing.builders import KHALTI, NEPALI, NOON, a_booking, a_payment, minutes, payment_id
 from sewapay.testing.stores.given import change_payment, clause, given, stored_payment, titled
 
@@ -261,3 +263,52 @@ async def of_many_that_are_put_off_only_those_still_held_are_kept(store: Store) 
 @clause
 async def nothing_at_all_can_be_put_off(store: Store) -> None:
     assert await put_off(store) == 0
+
+
+async def unfinished(store: Store) -> dict[tuple[str, Environment], int]:
+    counted = await store.read(lambda view: view.payments.unfinished(due_at=NOON))
+    return {(str(gateway), environment): number for (gateway, environment), number in counted.items()}
+
+
+@clause
+async def what_is_due_and_unfinished_is_counted_by_gateway_and_environment(store: Store) -> None:
+    assert await unfinished(store) == {}
+    await given(
+        store,
+        *(a_booking(), due(1), due(2, NOON - timedelta(days=90))),
+        evolve(due(3), gateway=ESEWA, status=PaymentStatus.OPEN),
+        evolve(due(4), gateway=ESEWA, environment=PRODUCTION, status=PaymentStatus.PENDING),
+    )
+
+    assert await unfinished(store) == {("khalti", SANDBOX): 2, ("esewa", SANDBOX): 1, ("esewa", PRODUCTION): 1}
+
+
+@clause
+async def what_is_over_or_not_due_is_not_counted(store: Store) -> None:
+    paid = evolve(due(1), status=PaymentStatus.COMPLETED, amount_paid=Money(113000), paid_at=NOON)
+    over = [status for status in PaymentStatus if status not in UNDECIDED]
+    await given(
+        store,
+        *(a_booking(), due(10, NOON + timedelta(microseconds=1)), evolve(a_payment(11), next_check_at=None)),
+        *(evolve(due(20 + number), status=status) for number, status in enumerate(over)),
+        evolve(due(2), gateway=GatewayName("unknown"), status=PaymentStatus.EXPIRED, outcome_unknown=True),
+        evolve(paid, gateway=GatewayName("to_be_given_back"), refund_due=True),
+        evolve(paid, id=payment_id(3), gateway=GatewayName("perhaps_given_back"), amount_reserved=Money(1)),
+    )
+
+    assert await unfinished(store) == {
+        ("unknown", SANDBOX): 1,
+        ("to_be_given_back", SANDBOX): 1,
+        ("perhaps_given_back", SANDBOX): 1,
+    }
+
+
+@clause
+async def what_somebody_holds_is_counted_until_its_look_is_put_off(store: Store) -> None:
+    await given(store, a_booking(), due(1))
+    held = await the_only_claim(store)
+
+    meanwhile = await unfinished(store)
+    await put_off(store, (held, looked(held.payment)))
+
+    assert (meanwhile, await unfinished(store)) == ({("khalti", SANDBOX): 1}, {})
