@@ -267,9 +267,13 @@ class Missing(Fault, tag="missing", frozen=True, kw_only=True):
 
 
 class Change(Fault, tag="change", frozen=True, kw_only=True):
-    """The honest answer with any other `values`: a type that is wrong, claims that contradict each other, a new key."""
+    """The honest answer with any other `values`: a type that is wrong, claims that contradict each other, a new key.
+
+    With `twice` the honest ones stand there too, further on: as of two values under one key most readers take the last.
+    """
 
     values: dict[str, object]
+    twice: bool = False
 
     @classmethod
     def at_random(cls, shape: Shape) -> Mapping[str, object]:
@@ -277,8 +281,11 @@ class Change(Fault, tag="change", frozen=True, kw_only=True):
         return {"values": {"unheard_of": True}}
 
     def answer(self, genuine: Genuine, scene: Scene) -> Answer:
-        """The honest answer but for those values."""
-        return changed(genuine(), self.values, only_known=False)
+        """The honest answer but for those values, or with them before its own."""
+        honest = genuine()
+        if self.twice and self.values and content_of(honest):
+            return evolve(honest, body=msgspec.json.encode(self.values)[:-1] + b"," + honest.body.lstrip()[1:])
+        return changed(honest, self.values, only_known=False)
 
 
 class WrongReference(Fault, tag="wrong_reference", frozen=True, kw_only=True):

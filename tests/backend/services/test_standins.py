@@ -696,6 +696,13 @@ class TestAnotherCompany:
 
         assert tiny.get("/open?invoice=8").text == "<p>Please pay.</p>"
 
+    def test_one_key_may_hold_two_values_of_which_the_last_is_honest(self, tiny: httpx.Client) -> None:
+        arm(tiny, {"on": "state", "fault": "change", "values": {"word": "?", "rupees": None}, "twice": True})
+
+        answer = tiny.get("/state?invoice=7")
+
+        assert answer.text == '{"word":"?","rupees":null,"invoice":"7","rupees":"10.50","word":"WAITING"}'
+
     def test_a_page_may_be_huge_too(self, tiny: httpx.Client) -> None:
         arm(tiny, {"on": "open", "fault": "huge", "mib": 1})
 
