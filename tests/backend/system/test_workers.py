@@ -5,16 +5,18 @@ import resource
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import asyncpg
 import httpx
 import pytest
 
 from sewapay.adapters.sql.migrations import migrate
+from sewapay.adapters.sql.postgres import CONNECTIONS
 from tests.backend.system.audited import findings
 from tests.backend.system.by_hand import change, fetch, some_minutes_pass
 from tests.backend.system.customers import Customers
@@ -25,6 +27,8 @@ from tests.postgres import PostgresServer, mortal_postgres
 
 HOUR: Final = 3600
 NO_LIMIT: Final = resource.RLIM_INFINITY
+ROOM_FOR_A_LOG: Final = 4096  # and not for a page of the database with what stands before it
+TAKEN: Final = "SELECT count(*) FROM payments WHERE leased_until IS NOT NULL"
 
 
 @pytest.fixture
@@ -61,6 +65,15 @@ async def until_confirmed(url: str, bookings: int = 1) -> None:
     await until(url, "SELECT count(*) FROM bookings WHERE status = 'confirmed'", [(bookings,)])
 
 
+@asynccontextmanager
+async def a_look_under_way(world: World) -> AsyncIterator[None]:
+    """Somebody has taken the one payment to look at it, and Khalti answers nobody until this is over."""
+    with world.khalti.simulator.lock:
+        await make_due(world.database.url)
+        await until(world.database.url, TAKEN, [(1,)])
+        yield
+
+
 async def told_of(url: str, kind: str) -> int:
     """How often an event of this kind happened."""
     [(number,)] = await fetch(url, "SELECT count(*) FROM events WHERE kind = $1", kind)
@@ -84,11 +97,10 @@ async def test_an_idle_worker_ends_at_once_when_it_is_told_to(world: World, tmp_
 @pytest.mark.fault("F72")
 async def test_a_worker_that_is_told_to_end_finishes_what_it_began(world: World, tmp_path: Path) -> None:
     await a_paid_payment(world)
-    await make_due(world.database.url)
     world.khalti.arm("lookup", "delay", seconds=1.5)
     with a_worker(environ_of(world), tmp_path) as worker:
-        await asyncio.to_thread(wait_for, lambda: world.khalti.simulator.lookups_seen)
-        ending = worker.ask_to_end()
+        async with a_look_under_way(world):
+            ending = worker.ask_to_end()
         ended = await asyncio.to_thread(ending.wait, 30)
 
     assert ended == 0, worker.told()
@@ -99,11 +111,10 @@ async def test_a_worker_that_is_told_to_end_finishes_what_it_began(world: World,
 @pytest.mark.fault("F72")
 async def test_a_service_that_is_told_to_end_finishes_what_its_own_worker_began(world: World, tmp_path: Path) -> None:
     await a_paid_payment(world)
-    await make_due(world.database.url)
     world.khalti.arm("lookup", "delay", seconds=1.5)
     with a_service(environ_of(world), tmp_path) as service:
-        await asyncio.to_thread(wait_for, lambda: world.khalti.simulator.lookups_seen)
-        ending = service.ask_to_end()
+        async with a_look_under_way(world):
+            ending = service.ask_to_end()
         await asyncio.to_thread(ending.wait, 40)
 
     assert await fetch(world.database.url, "SELECT status, leased_until FROM payments") == [("completed", None)]
@@ -118,11 +129,9 @@ async def test_a_worker_that_was_held_past_its_lease_changes_nothing_that_anothe
 ) -> None:
     url, khalti = world.database.url, world.khalti
     await a_paid_payment(world)
-    await make_due(url)
-    khalti.arm("lookup", "delay", seconds=2)
     with a_worker(environ_of(world), tmp_path, name="held") as held:
-        await asyncio.to_thread(wait_for, lambda: khalti.simulator.lookups_seen)
-        held.hold()
+        async with a_look_under_way(world):
+            held.hold()
         await the_lease_runs_out(url)
         with a_worker(environ_of(world), tmp_path, name="other"):
             await until_confirmed(url)
@@ -143,7 +152,7 @@ async def test_a_worker_that_was_held_while_it_gave_money_back_does_not_give_it_
     payment = await a_paid_payment(world)
     await world.http.post(f"/v1/bookings/{payment['booking_id']}/cancellation", headers=AS_STAFF)
     await world.verify(payment["id"])
-    khalti.arm("refund", "delay", seconds=2)
+    khalti.arm("refund", "delay", seconds=4)
     with a_worker(environ_of(world), tmp_path, name="held") as held:
         await asyncio.to_thread(wait_for, lambda: khalti.simulator.refunds_seen)
         held.hold()
@@ -160,6 +169,7 @@ async def test_a_worker_that_was_held_while_it_gave_money_back_does_not_give_it_
 
 async def the_lease_runs_out(url: str) -> None:
     """What is held is free to be taken over, and due."""
+    assert await fetch(url, TAKEN) == [(1,)]
     await change(url, "UPDATE payments SET leased_until = 0 WHERE leased_until IS NOT NULL")
     await make_due(url)
 
@@ -201,9 +211,9 @@ async def test_a_worker_without_room_on_its_disk_asks_nobody_and_goes_on_when_th
     async with a_world(url, khalti) as world:
         await a_paid_payment(world)
         with a_worker(environ_for(url, khalti.address), tmp_path) as worker:
-            resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (0, NO_LIMIT))
+            resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (ROOM_FOR_A_LOG, NO_LIMIT))
             await make_due(url)
-            await asyncio.sleep(4)  # its log has no room either: nothing tells that it has tried
+            await asyncio.to_thread(wait_for, lambda: worker.said("the database cannot be used"), 30, worker.told)
             asked_without_room = khalti.simulator.lookups_seen
             resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (NO_LIMIT, NO_LIMIT))
             await until_confirmed(url)
@@ -260,17 +270,13 @@ async def test_whoever_cannot_be_served_is_told_when_to_come_again_and_the_servi
             async def register() -> httpx.Response:
                 return await http.post("/v1/bookings", json=a_booking("42", 113000), headers=AS_STAFF)
 
-            holding = asyncio.create_task(
-                change(fresh_postgres_url, "DO $$BEGIN LOCK TABLE bookings; PERFORM pg_sleep(11); END$$")
-            )
-            await asyncio.sleep(0.5)
-            crowd = [asyncio.create_task(register()) for _ in range(60)]
-            await asyncio.sleep(0.5)
-            began = time.monotonic()
-            alive = await http.get("/health/live")
-            alive_after = time.monotonic() - began
-            told = await asyncio.gather(*crowd)
-            await holding
+            async with holding("bookings", fresh_postgres_url):
+                crowd = [asyncio.create_task(register()) for _ in range(60)]
+                await until(fresh_postgres_url, "SELECT count(*) FROM pg_locks WHERE NOT granted", [(CONNECTIONS,)])
+                began = time.monotonic()
+                alive = await http.get("/health/live")
+                alive_after = time.monotonic() - began
+                told = await asyncio.gather(*crowd)
             afterwards = await register()
 
     assert (alive.status_code, afterwards.status_code) == (200, 201)
@@ -279,24 +285,37 @@ async def test_whoever_cannot_be_served_is_told_when_to_come_again_and_the_servi
     assert all(answer.headers["retry-after"].isdigit() for answer in told)
 
 
+@asynccontextmanager
+async def holding(table: str, url: str) -> AsyncIterator[None]:
+    """Nobody else comes to this table until this is over."""
+    holder = await asyncpg.connect(url, timeout=10)
+    try:
+        async with holder.transaction():
+            await holder.execute(f"LOCK TABLE {table}")
+            yield
+    finally:
+        await holder.close()
+
+
 @pytest.mark.fault("F83")
 async def test_a_worker_that_waits_for_a_slow_khalti_keeps_no_customer_waiting(world: World, tmp_path: Path) -> None:
     khalti = world.khalti
     slow = [await a_paid_payment(world) for _ in range(40)]
     quick = await a_paid_payment(world)
     for payment in slow:
-        khalti.arm("lookup", "delay", seconds=3, pidx=payment["gateway_reference"])
+        khalti.arm("lookup", "delay", seconds=6, pidx=payment["gateway_reference"])
     await change(
         world.database.url,
         "UPDATE payments SET next_check_at = $1 WHERE id <> $2",
         datetime.now(UTC) - timedelta(minutes=1),
         quick["id"],
     )
-    with a_service(environ_of(world), tmp_path) as service:
+    with a_service(environ_of(world, KHALTI_DEADLINE_SECONDS="12"), tmp_path) as service:
         await asyncio.to_thread(wait_for, lambda: khalti.simulator.lookups_seen >= 32)
         async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=40) as http:
             back = await http.get(f"/return/{quick['id']}/?pidx={quick['gateway_reference']}&status=Completed")
         confirmed = await fetch(world.database.url, "SELECT count(*) FROM bookings WHERE status = 'confirmed'")
+        khalti.heal()
         await until_confirmed(world.database.url, 41)
 
     assert back.status_code == 303
@@ -316,26 +335,27 @@ async def test_two_workers_whose_clocks_are_two_hours_apart_do_not_work_on_the_s
     environ = process_environ(environ_for(fresh_postgres_url, khalti.address))
     async with a_world(fresh_postgres_url, khalti) as world:
         payments = [await a_paid_payment(world) for _ in range(20)]
-        await make_due(fresh_postgres_url, since=timedelta(days=1))
         khalti.arm("lookup", "delay", seconds=1.5, times=20)
         with ExitStack() as running:
             workers = [
-                Worker(environ, tmp_path, "ahead", program(HOUR)),
                 Worker(environ, tmp_path, "behind", program(-HOUR)),
+                Worker(environ, tmp_path, "ahead", program(HOUR)),  # by its clock they are due
             ]
-            for worker in workers:
-                running.callback(worker.end)
-                worker.start()
-            await until(fresh_postgres_url, "SELECT count(*) > 0 FROM payments WHERE lease > 0", [(True,)])
-            leases = await fetch(
-                fresh_postgres_url,
-                "SELECT leased_until - extract(epoch FROM clock_timestamp()) * 1000 FROM payments"
-                " WHERE leased_until IS NOT NULL",
-            )
+            with khalti.simulator.lock:  # it answers nobody meanwhile
+                for worker in workers:
+                    running.callback(worker.end)
+                    worker.start()
+                await until(fresh_postgres_url, TAKEN, [(20,)])
+                await make_due(fresh_postgres_url, since=timedelta(days=1))  # by the other's too
+                leases = await fetch(
+                    fresh_postgres_url,
+                    "SELECT leased_until - extract(epoch FROM clock_timestamp()) * 1000 FROM payments"
+                    " WHERE leased_until IS NOT NULL",
+                )
             await until_confirmed(fresh_postgres_url, 20)
 
     assert [khalti.at(payment["gateway_reference"]).lookups for payment in payments] == [1] * 20
-    assert leases != []
+    assert len(leases) == 20
     assert all(100_000 < float(str(left)) <= 120_000 for (left,) in leases), leases
 
 
