@@ -1,4 +1,7 @@
-"""A worker on a host whose clock is wrong: `python -m tests.backend.system.later SECONDS` (ahead, or behind with -)."""
+"""A worker on a host whose clock is wrong: `python -m tests.backend.system.later SECONDS` (ahead, or behind with -).
+
+With `--once` behind it, it works until nothing is due, and ends.
+"""
 
 import asyncio
 import signal
@@ -16,9 +19,9 @@ from sewapay.entrypoints.worker import Worker
 __all__ = ["program"]
 
 
-def program(seconds: int) -> tuple[str, ...]:
+def program(seconds: int, *, once: bool = False) -> tuple[str, ...]:
     """What Python is to run."""
-    return ("-m", "tests.backend.system.later", str(seconds))
+    return ("-m", "tests.backend.system.later", str(seconds), *(["--once"] if once else []))
 
 
 @frozen
@@ -32,7 +35,7 @@ class _WrongClock:
         await asyncio.sleep(seconds)
 
 
-async def _work(offset: timedelta) -> None:
+async def _work(offset: timedelta, *, once: bool) -> None:
     container = build_container(environment())
     container.clock.override(providers.Object(_WrongClock(offset)))
     configure_logs(None)
@@ -41,11 +44,11 @@ async def _work(offset: timedelta) -> None:
     await store.open()
     try:
         print("the worker is ready", flush=True)
-        await worker.until_stopped()
+        await (worker.until_nothing_is_due() if once else worker.until_stopped())
     finally:
         await container.http_client().aclose()
         await store.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(_work(timedelta(seconds=int(sys.argv[1]))))
+    asyncio.run(_work(timedelta(seconds=int(sys.argv[1])), once="--once" in sys.argv))
