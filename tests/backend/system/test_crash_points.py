@@ -117,7 +117,7 @@ def test_a_process_killed_at_any_await_leaves_nothing_undone(tmp_path: Path, sce
         str(tmp_path / "till.json"),
         "1",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= AWAITS[scenario]

@@ -17,7 +17,7 @@ from tests.backend.system.world import AS_STAFF, PRICE, Khalti, World, a_world
 
 OPEN: Final = "open"
 REVIEW: Final = "under_review"
-PATIENCE: Final = "1"  # seconds for one call, where the lie is that it takes long
+PATIENCE: Final = "2"  # seconds for one call, where the lie is that it takes long
 A_PART: Final = 50000
 
 

@@ -391,14 +391,16 @@ async def test_a_request_that_runs_when_the_service_is_told_to_end_is_finished(
         booking = await register(http, service.url)
         pidx = await opened(http, service.url, booking)
         khalti.pay(pidx)
-        khalti.arm("lookup", "delay", seconds=1.5)
+        khalti.arm("lookup", "delay", seconds=4)
         seen = khalti.simulator.lookups_seen
         asking = asyncio.create_task(process(http, service.url, booking, pidx))
         await asyncio.to_thread(wait_for, lambda: khalti.simulator.lookups_seen > seen)
 
         ending = service.ask_to_end()
+        was_running = not asking.done()
         answer = await asking
 
+    assert was_running
     assert (answer.status_code, answer.json()["success"]) == (200, True)
     assert await asyncio.to_thread(ending.wait, 30) in (0, -signal.SIGTERM), service.told()
     await the_promises_hold(database, khalti)
