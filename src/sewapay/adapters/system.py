@@ -124,11 +124,23 @@ class TasksTogether:
                     outcomes[place] = await call()
                 except Exception as error:
                     outcomes[place] = error
+                except asyncio.CancelledError as error:
+                    if _is_canceled():
+                        raise
+                    bug = RuntimeError("a call was canceled by something that it waited for")
+                    bug.__cause__ = error
+                    outcomes[place] = bug
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._at_a_time, len(calls))):
                 group.create_task(work())
         return outcomes  # type: ignore[return-value]  # every place has its outcome by now
+
+
+def _is_canceled() -> bool:
+    """Whether somebody cancels this task; a `CancelledError` in it can be another task's as well."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _awaited(call: Awaitable[T]) -> T:

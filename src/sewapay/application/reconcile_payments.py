@@ -43,7 +43,8 @@ class Reconciled:
 
     `silent`: no usable answer. `skipped`: given back untouched because the gateway is away. `lost`: somebody else had
     taken them over. `poisoned`: rows that cannot be read. `broken`: payments, and the error that stopped each.
-    `left_alone`: gateways for which nothing was taken, so that what is due there waits.
+    `left_alone`: gateways for which nothing was taken, so that what is due there waits. `stopped`: gateways whose part
+    of the run broke as a whole, and over what.
     """
 
     claimed: int = 0
@@ -55,6 +56,7 @@ class Reconciled:
     poisoned: tuple[Poisoned, ...] = ()
     broken: tuple[tuple[Claim, Exception], ...] = field(default=(), repr=False)
     left_alone: tuple[LeftAlone, ...] = ()
+    stopped: tuple[tuple[GatewayName, Exception], ...] = field(default=(), repr=False)
 
     def and_(self, other: "Reconciled") -> "Reconciled":
         """Both together."""
@@ -68,6 +70,7 @@ class Reconciled:
             poisoned=(*self.poisoned, *other.poisoned),
             broken=(*self.broken, *other.broken),
             left_alone=tuple(dict.fromkeys((*self.left_alone, *other.left_alone))),
+            stopped=(*self.stopped, *other.stopped),
         )
 
 
@@ -114,7 +117,8 @@ class ReconcilePayments:
     - A gateway is asked at most `per_minute` times by all workers together, and left alone for a while when it is away.
     - An answer that changes nothing costs one small write for many payments.
     - Money that is to be given back by a policy or a decision is given back.
-    - What cannot be read, or breaks, is put off and reported; the rest goes on.
+    - What cannot be read, or breaks, is put off and reported; the rest goes on. So do the other gateways, where one
+      breaks as a whole.
     """
 
     transact: Transact
@@ -129,8 +133,11 @@ class ReconcilePayments:
     async def __call__(self, limit: int) -> Reconciled:
         """Work through at most `limit` due payments of each gateway. Raises `StoreUnavailable`."""
         done = Reconciled()
-        for gateway in self.gateways.values():
-            done = done.and_(await self._of(gateway, limit))
+        for name, gateway in self.gateways.items():
+            (of_one,) = await self.together([partial(self._of, gateway, limit)])
+            if isinstance(of_one, StoreUnavailable):
+                raise of_one
+            done = done.and_(Reconciled(stopped=((name, of_one),)) if isinstance(of_one, Exception) else of_one)
         return done
 
     async def forget_old_answers(self) -> None:

@@ -122,7 +122,9 @@ def _tell(done: Reconciled) -> None:
         if one.until is not None:
             why = f"until {both_times(one.until)} it is left alone, for it does not answer, or refuses our key"
         click.echo(f"What is due at {one.gateway} waits: {why}.")
-    if done.poisoned or done.broken:
+    for name, error in done.stopped:
+        click.echo(f"What is due at {name} waits: the run broke over this gateway ({type(error).__name__}).")
+    if done.poisoned or done.broken or done.stopped:
         sys.exit(1)
 
 

@@ -58,7 +58,7 @@ _ORIGIN: Final = re.compile(
 _TOLD_IN_FULL: Final = (ImportError, SyntaxError, NotImplementedError, AttributeError, TypeError)
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """What may be shown of an error in other people's code: its type, and its text where that is harmless."""
     text = " ".join(str(error).split())
     if text and isinstance(error, _TOLD_IN_FULL):

@@ -5,15 +5,13 @@ a look-up without an end would keep the reconciler from every payment, and a nam
 the news that money came.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 from attrs import evolve, field, frozen
 
-from sewapay.application.errors import GatewayError, OutcomeUnknown, ProtocolError
+from sewapay.application.errors import ProtocolError
 from sewapay.application.ports import (
     Authenticity,
     Capabilities,
@@ -31,6 +29,7 @@ from sewapay.domain.identifiers import Environment, GatewayName
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.entrypoints.fit_gateways import told
+from sewapay.entrypoints.held_calls import ended
 from sewapay.wire.answers import word
 
 __all__ = ["HeldGateway", "held"]
@@ -43,7 +42,6 @@ LONGEST_URL: Final = 2000
 MOST_FIELDS: Final = 64
 NOTHING_READ: Final = ReturnHint(authenticity=Authenticity.UNSIGNED)
 
-T = TypeVar("T")
 _log: Final = logging.getLogger("sewapay.gateways")
 
 
@@ -73,7 +71,7 @@ class HeldGateway:
 
     async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
         """Its checkout, if that can be kept and shown. Raises `GatewayError`."""
-        checkout = await _ended(self.name, self.gateway.open_checkout(order, urls, payer), self.seconds)
+        checkout = await ended(self.name, lambda: self.gateway.open_checkout(order, urls, payer), self.seconds)
         if not _can_be_shown(checkout):
             raise ProtocolError(f"the gateway {self.name} opened something that is no checkout")
         return checkout
@@ -82,14 +80,16 @@ class HeldGateway:
         """What it reads; nothing at all where it breaks: a return is a reason to look, whatever it holds."""
         try:
             hint = self.gateway.read_return(message)
-        except Exception as error:  # other people's code may raise anything
+        except KeyboardInterrupt:
+            raise  # that is the operator
+        except BaseException as error:  # other people's code may raise anything, and may exit
             _log.error("the gateway %s broke over a return: %s", self.name, told(error))
             return NOTHING_READ
         return hint if _is_hint(hint) else NOTHING_READ
 
     async def look_up(self, order: Order) -> Observation:
         """Its answer, if that can be kept. Raises `GatewayError`."""
-        seen = await _ended(self.name, self.gateway.look_up(order), self.seconds)
+        seen = await ended(self.name, lambda: self.gateway.look_up(order), self.seconds)
         if not _can_be_kept(seen):
             raise ProtocolError(f"the gateway {self.name} answered what is no observation")
         return evolve(seen, said=word(seen.said))
@@ -105,25 +105,10 @@ class _HeldRefunds:
 
     async def refund(self, order: Order, wanted: RefundOrder) -> str:
         """Its word for yes. Raises `GatewayError`."""
-        said = await _ended(self.name, self.refunds.refund(order, wanted), self.seconds)
+        said = await ended(self.name, lambda: self.refunds.refund(order, wanted), self.seconds)
         if not isinstance(said, str):
             raise ProtocolError(f"the gateway {self.name} answered a refund with what is no word")
         return word(said)
-
-
-async def _ended(name: GatewayName, call: Awaitable[T], seconds: float) -> T:
-    """What the call comes to. A bug in it says nothing of the payment, and neither does a call without an end."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await call
-    except GatewayError:
-        raise
-    except TimeoutError as error:
-        raise OutcomeUnknown(f"the gateway {name} gave no answer within {seconds:g} s") from error
-    except Exception as error:  # other people's code may raise anything
-        why = told(error)
-        _log.error("the gateway %s broke: %s", name, why)
-        raise OutcomeUnknown(f"the gateway {name} broke: {why}") from error
 
 
 def _can_be_shown(checkout: object) -> bool:

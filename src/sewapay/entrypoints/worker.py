@@ -44,6 +44,7 @@ class Worker:
             try:
                 done = await self.once()
                 rest = 0.0 if done.claimed >= self._claimed_at_once else rest
+                rest = AWAY_SECONDS if done.stopped else rest
             except StoreUnavailable as away:
                 _log.warning("the database cannot be used: %s", away)
                 rest = AWAY_SECONDS
@@ -72,6 +73,8 @@ class Worker:
             _log.error("payment %s cannot be read (%s): put off for a day", row.payment_id, row.why)
         for claim, error in done.broken:
             _log.error("payment %s broke the reconciler: put off for an hour", claim.payment.id, exc_info=error)
+        for name, error in done.stopped:
+            _log.error("a run of the reconciler broke over the gateway %s", name, exc_info=error)
         away = frozenset(one for one in done.left_alone if one.until is not None)
         for one in away - self._left_alone:
             _log.warning("%s is left alone until %s: it does not answer, or refuses our key", one.gateway, one.until)

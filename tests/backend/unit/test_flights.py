@@ -186,6 +186,37 @@ async def test_what_one_call_raises_is_its_outcome_and_stops_no_other() -> None:
     ]
 
 
+async def test_a_call_that_ends_by_a_cancellation_of_its_own_has_an_outcome_and_stops_no_other() -> None:
+    async def is_left_by_another() -> int:
+        shared = asyncio.ensure_future(asyncio.sleep(3600))
+        shared.cancel()
+        await shared
+        return 1
+
+    async def works() -> int:
+        return 7
+
+    outcomes = await TasksTogether(1)([is_left_by_another, works, is_left_by_another])
+
+    assert [outcome if isinstance(outcome, int) else type(outcome) for outcome in outcomes] == [
+        RuntimeError,
+        7,
+        RuntimeError,
+    ]
+
+
+async def test_who_stops_waiting_for_several_calls_stops_them() -> None:
+    look = Looks()
+    outcomes = asyncio.create_task(TasksTogether(2)([look] * 5))
+    await look.have_begun(2)
+
+    outcomes.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await outcomes
+    assert (len(look.begun), look.ended) == (2, 0)
+
+
 async def test_no_more_calls_run_at_a_time_than_the_machine_bears() -> None:
     look = Looks()
     outcomes = asyncio.create_task(TasksTogether(2)([look] * 5))

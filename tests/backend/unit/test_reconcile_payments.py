@@ -7,9 +7,11 @@ import pytest
 from attrs import evolve
 from dependency_injector import providers
 
+from sewapay.application.errors import StoreUnavailable
 from sewapay.application.ports import Order
 from sewapay.application.reconcile_payments import LeftAlone, Reconciled
 from sewapay.domain.booking import BookingStatus
+from sewapay.domain.identifiers import Environment, GatewayName
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
@@ -374,6 +376,30 @@ async def test_a_payment_that_breaks_the_reconciler_is_put_off_and_reported_and_
     assert put_off.next_check_at >= shop.clock.now() + timedelta(minutes=59)
 
 
+async def test_a_gateway_that_breaks_a_whole_run_is_reported_and_the_others_go_on() -> None:
+    shop = Shop()
+    payment = await shop.given_an_open_payment()
+    shop.gateway.customer_pays(payment)
+    tiny = GatewayName("tinypay")
+    gateways = {tiny: _Nowhere(shop.gateway, shop.gateway.look_up), shop.gateway.name: shop.gateway}
+    shop.container.gateways.override(providers.Object(gateways))
+    shop.clock.advance(minutes=1)
+
+    done = await reconciled(shop)
+
+    assert [(name, type(error)) for name, error in done.stopped] == [(tiny, ZeroDivisionError)]
+    assert (await shop.stored_payment(payment)).status is PaymentStatus.COMPLETED
+
+
+async def test_a_store_that_is_away_stops_the_run() -> None:
+    shop = Shop()
+    await shop.given_an_open_payment()
+    shop.memory.break_down()
+
+    with pytest.raises(StoreUnavailable):
+        await reconciled(shop)
+
+
 class _Wrapped:
     """A gateway whose look-ups go another way."""
 
@@ -383,6 +409,14 @@ class _Wrapped:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._gateway, name)
+
+
+class _Nowhere(_Wrapped):
+    """A gateway that cannot say where it is, so that nothing can be taken for it."""
+
+    @property
+    def environment(self) -> Environment:
+        raise ZeroDivisionError
 
 
 async def test_a_hundred_readers_make_one_look_and_see_its_answer() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 import pytest
+from click.testing import CliRunner
 from dependency_injector import providers
 
 from sewapay.adapters.fake.gateway import FakeGateway
@@ -19,6 +20,7 @@ from sewapay.domain.identifiers import GatewayName
 from sewapay.domain.observation import Observation
 from sewapay.domain.payment import PaymentStatus
 from sewapay.entrypoints import worker as module
+from sewapay.entrypoints.cli import main
 from sewapay.entrypoints.worker import Worker
 from tests.backend.unit.world import InterruptedGateway, until
 from tests.shop import Shop
@@ -189,6 +191,47 @@ async def test_one_payment_that_breaks_is_named_and_the_rest_goes_on(caplog: pyt
     ]
 
 
+class Broken:
+    """Runs in which one gateway broke as a whole."""
+
+    async def __call__(self, limit: int) -> Reconciled:
+        return Reconciled(claimed=3, stopped=STOPPED)
+
+    async def forget_old_answers(self) -> None:
+        pass
+
+
+STOPPED: Final = ((GatewayName("tinypay"), ZeroDivisionError("S3CRET")),)
+
+
+async def test_a_gateway_that_breaks_a_whole_run_is_named_and_tried_again_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shop = Shop()
+    shop.container.reconcile_payments.override(providers.Object(Broken()))
+    worker = CountedRuns(shop, claimed_at_once=3)
+
+    working = asyncio.create_task(worker.until_stopped())
+    await until(lambda: bool(caplog.messages))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    worker.stop()
+
+    assert await ends(working)
+    assert (worker.ran, caplog.messages) == (1, ["a run of the reconciler broke over the gateway tinypay"])
+
+
+def test_once_for_cron_is_red_when_a_gateway_breaks_a_whole_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "run", lambda *_, **__: Reconciled(claimed=3, stopped=STOPPED))
+
+    done = CliRunner().invoke(main, ["worker", "--once"])
+
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[1:] == [
+        "What is due at tinypay waits: the run broke over this gateway (ZeroDivisionError)."
+    ]
+
+
 async def test_a_row_that_cannot_be_read_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     class Unreadable:
         async def __call__(self, limit: int) -> Reconciled:
@@ -326,8 +369,18 @@ async def test_once_for_cron_says_what_nobody_asks_about(caplog: pytest.LogCaptu
 def test_what_several_runs_did_adds_up() -> None:
     row = Poisoned(payment_id="0000", why="no amount")
     broken: tuple[tuple[Claim, Exception], ...] = ()
-    one = Reconciled(claimed=5, asked=4, changed=3, silent=1, skipped=1, lost=1, poisoned=(row,), broken=broken)
+    one = Reconciled(
+        claimed=5, asked=4, changed=3, silent=1, skipped=1, lost=1, poisoned=(row,), broken=broken, stopped=STOPPED
+    )
 
     assert one.and_(one) == Reconciled(
-        claimed=10, asked=8, changed=6, silent=2, skipped=2, lost=2, poisoned=(row, row), broken=broken
+        claimed=10,
+        asked=8,
+        changed=6,
+        silent=2,
+        skipped=2,
+        lost=2,
+        poisoned=(row, row),
+        broken=broken,
+        stopped=STOPPED * 2,
     )
