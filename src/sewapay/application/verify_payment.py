@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from sewapay.application.access import Operation, Principal
-from sewapay.application.errors import BookingNotFound, GatewayError, PaymentNotFound
+from sewapay.application.errors import BookingNotFound, GatewayError, GatewayNotEnabled, PaymentNotFound
 from sewapay.application.gateways import Gateways, enabled
 from sewapay.application.ports import Authenticity, Clock, Flights, ReturnMessage
 from sewapay.application.recording import Recorder, Verified, order_of
@@ -98,11 +98,13 @@ class VerifyPayment:
         known = await self.read(lambda view: self._find(view, verification))
         if verification.brought is None:
             return known
+        is_vouched = self._vouches(verification.brought, known.payment)
 
         def record(tx: Tx) -> Verified:
             booking = tx.bookings.get(known.booking.id)
-            now = Verified(tx.payments.get(known.payment.id), booking)
-            return self.recorder.come_back_to_silence(tx, now, at=self.clock.now())
+            now, at = Verified(tx.payments.get(known.payment.id), booking), self.clock.now()
+            kept = self.recorder.vouched(tx, now, at=at) if is_vouched else now
+            return self.recorder.come_back_to_silence(tx, kept, at=at)
 
         return await self.transact(record)
 
@@ -132,6 +134,8 @@ class VerifyPayment:
         try:
             gateway = enabled(self.gateways, asked.gateway, asked.environment)
             seen = await gateway.look_up(order_of(asked, known.booking.title))
+        except GatewayNotEnabled as nobody:  # who could be asked: that is no silence of the gateway's
+            why, is_back = str(nobody), False
         except GatewayError as silence:
             why = str(silence)
 

@@ -64,13 +64,15 @@ def not_known(payment: Payment, seen: Observation, *, at: datetime) -> Payment:
 def vouched_for(payment: Payment, *, at: datetime) -> Payment:
     """The customer brought the gateway's own signed word that it was paid, and the look-up does not know of it yet.
 
-    No money is seen by that: nobody is asked to pay again meanwhile, and the gateway is asked again. What had ended
-    without money is not known to have.
+    No money is seen by that: nobody is asked to pay again meanwhile, and the gateway is asked again, until it knows or
+    a person is asked. What had ended without money is not known to have. The same word again says nothing new.
     """
-    why = "a signed return says that it was paid"
+    if payment.vouched or payment.status not in UNDECIDED | SOFT or not payment.can_be_looked_up:
+        return payment
+    why, known = "a signed return says that it was paid", evolve(payment, vouched=True)
     if payment.status is not PaymentStatus.OPEN:
-        return _doubted(payment, why, at)
-    return evolve(payment, status=PaymentStatus.PENDING).planned_telling(
+        return _doubted(known, why, at)
+    return evolve(known, status=PaymentStatus.PENDING).planned_telling(
         EventKind.PAYMENT_PENDING, "sewapay", at, reason=why
     )
 
@@ -78,9 +80,11 @@ def vouched_for(payment: Payment, *, at: datetime) -> Payment:
 def come_back_to_silence(payment: Payment, *, at: datetime) -> Payment:
     """The customer came back from the gateway, which gives no answer: what had ended without money may have been paid.
 
-    An older answer says nothing of what they did there just now, so nobody is asked to pay again meanwhile.
+    An older answer says nothing of what they did there just now, so nobody is asked to pay again meanwhile. When all
+    looks were made long ago, an address that is still known somewhere is no reason to ask a person.
     """
-    return _doubted(payment, "a customer came back, and the gateway gave no answer", at)
+    doubted = _doubted(payment, "a customer came back, and the gateway gave no answer", at)
+    return payment if next_look(doubted, at) is None else doubted
 
 
 def _doubted(payment: Payment, why: str, at: datetime) -> Payment:

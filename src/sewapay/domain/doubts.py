@@ -1,15 +1,26 @@
 """What makes an answer doubtful before anything is decided by it: another payment's, another amount, two stories."""
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
+from sewapay.domain.looks import GRACE
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Observation, Reported
-from sewapay.domain.transitions import MONEY, ReviewReason
+from sewapay.domain.transitions import MONEY, SOFT, ReviewReason
 
 if TYPE_CHECKING:
     from sewapay.domain.payment import Payment
 
-__all__ = ["doubt_about_money", "is_about_another", "is_put_right_by", "may_have_gone_back", "says_nothing_of_refunds"]
+__all__ = [
+    "doubt_about_money",
+    "is_about_another",
+    "is_put_right_by",
+    "may_have_gone_back",
+    "says_nothing_of_refunds",
+    "taken_as",
+]
+
+_NOTHING_THERE: Final = frozenset({Reported.ABSENT, Reported.NOT_FOUND})
 
 
 def is_about_another(payment: "Payment", seen: Observation) -> bool:
@@ -17,6 +28,21 @@ def is_about_another(payment: "Payment", seen: Observation) -> bool:
     names = (seen.gateway_reference, payment.gateway_reference)
     is_another = None not in names and seen.gateway_reference != payment.gateway_reference
     return is_another or seen.order_reference not in (None, payment.order_reference)
+
+
+def taken_as(payment: "Payment", seen: Observation, at: datetime) -> Reported:
+    """What the answer comes to in the table, by what else is known.
+
+    What is absent long after its checkout died counts as expired. Where the gateway's signature said that it was paid,
+    that it knows of nothing is no end: the two disagree.
+    """
+    if seen.reported not in _NOTHING_THERE:
+        return seen.reported
+    if payment.vouched:
+        is_doubted = payment.status in SOFT and payment.outcome_unknown
+        return Reported.AMBIGUOUS if is_doubted else seen.reported
+    is_over = payment.expires_at is not None and at >= payment.expires_at + GRACE
+    return Reported.EXPIRED if is_over and seen.reported is Reported.ABSENT else seen.reported
 
 
 def is_put_right_by(payment: "Payment", seen: Observation) -> bool:

@@ -12,11 +12,11 @@ from attrs import evolve, field, frozen
 
 from sewapay.domain.booking import Booking
 from sewapay.domain.checkout import Checkout, NextStep
-from sewapay.domain.doubts import doubt_about_money, is_about_another, is_put_right_by, may_have_gone_back
+from sewapay.domain.doubts import doubt_about_money, is_about_another, is_put_right_by, may_have_gone_back, taken_as
 from sewapay.domain.events import Event, EventData, EventKind
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.ledger import Posting, posting
-from sewapay.domain.looks import FIRST_LOOK, GRACE, next_look
+from sewapay.domain.looks import FIRST_LOOK, next_look
 from sewapay.domain.money import NOTHING, Money
 from sewapay.domain.observation import Evidence, Observation, Reported
 from sewapay.domain.transitions import MONEY, SOFT, TRANSITIONS, UNDECIDED, Decision, PaymentStatus, ReviewReason
@@ -55,6 +55,7 @@ class Payment:
     - `refund_due`: it was decided that the rest is given back, and that was not begun yet.
     - `said`: the gateway's last word, as it was given. `paid_at` (UTC): when it first said that money was taken.
     - `outcome_unknown`: we asked and got no usable answer; the status is the last one that is known.
+    - `vouched`: a return with the gateway's own signature said that it was paid; no look-up has to have agreed.
     - `surplus`: the money came, and another payment had already settled the booking.
     - `review_reason`: what a person has to decide about it, whatever its status; None when nothing.
     - `next_check_at` (UTC): when it is due for another look; None when nothing more is expected.
@@ -77,6 +78,7 @@ class Payment:
     return_to: ReturnTo | None = field(default=None, repr=False)
     said: str | None = None
     outcome_unknown: bool = False
+    vouched: bool = False
     surplus: bool = False
     review_reason: ReviewReason | None = None
     reason: str | None = None
@@ -238,8 +240,7 @@ class Payment:
             )
         if seen.reported in _MONEY_REPORTS and (doubt := doubt_about_money(self, seen)) is not None:
             return self._contradicted(*doubt, seen, at)
-        is_over = seen.reported is Reported.ABSENT and self.expires_at is not None and at >= self.expires_at + GRACE
-        decision = TRANSITIONS[self.status, Reported.EXPIRED if is_over else seen.reported]
+        decision = TRANSITIONS[self.status, taken_as(self, seen, at)]
         if self.status is PaymentStatus.UNDER_REVIEW and self.money_was_seen and decision.to is PaymentStatus.COMPLETED:
             # other money that is under review never settles a booking by itself: a person decides
             decision = Decision(contradicts=self.review_reason not in _MONEY_IN_ORDER)

@@ -1,8 +1,10 @@
 """Two gateways at once, over HTTP: each is asked about its own payments only, and a lost browser costs nothing."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from sewapay.adapters.esewa.simulator import Simulator, create_app
 from sewapay.adapters.sql.migrations import migrate
 from tests.backend.system.bazaar import CODE, ESEWA_KEY, Bazaar, Esewa
+from tests.backend.system.by_hand import change
 from tests.backend.system.serving import a_service, a_worker, ran
 from tests.backend.system.world import AS_STAFF, Khalti
 from tests.servers import run_in_thread
@@ -60,6 +63,28 @@ async def test_a_paid_esewa_payment_whose_browser_died_is_settled_by_the_reconci
     ledger = f"{bazaar.esewa.address}/_sim/payments"
     audit = ran(bazaar.environ(), bazaar.folder, "audit", "--ledger", ledger)
     assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+@pytest.mark.fault("F22")
+async def test_whoever_paid_late_at_esewa_is_not_led_to_pay_again_while_its_status_check_lags(bazaar: Bazaar) -> None:
+    with a_service(bazaar.environ(), bazaar.folder) as service:
+        bazaar.opens_at(service)
+        payment = bazaar.opened("esewa")
+        an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        await change(bazaar.database_url, "UPDATE payments SET opened_at = $1, expires_at = $1", an_hour_ago)
+        ended = bazaar.read(payment)
+        bazaar.esewa.lags(3)
+        data = bazaar.pays(payment).partition("?data=")[2]
+
+        bazaar.comes_back(payment, unquote(data))
+        for _ in range(3):
+            page = bazaar.comes_back(payment).text
+            again = bazaar.asks("POST", f"/return/{payment['id']}/again/", None, {})
+            assert 'data-state="checking"' in page, "the answers of an hour ago say nothing of a payment just now"
+            assert again.status_code == 409
+        bazaar.settles(payment)
+
+    assert ended["status"] == "expired"
 
 
 async def test_each_gateway_is_asked_about_its_own_payments_and_about_no_other(bazaar: Bazaar) -> None:

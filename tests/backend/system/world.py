@@ -76,7 +76,7 @@ _BOOKS: Final[Mapping[str, str]] = {
     "entries": "SELECT * FROM ledger_entries WHERE booking_id >= $1",
     "answers": "SELECT * FROM answers WHERE key LIKE CAST(CAST($1 AS BIGINT) AS TEXT) || '-%'",
 }
-_TRUTHS: Final = frozenset({"outcome_unknown", "surplus", "refund_due", "is_all", "refused", "refunded"})
+_TRUTHS: Final = frozenset({"outcome_unknown", "vouched", "surplus", "refund_due", "is_all", "refused", "refunded"})
 _WRITTEN: Final = frozenset({"next_step", "data", "headers"})
 
 

@@ -331,6 +331,71 @@ async def test_whoever_paid_after_the_end_and_brings_the_signed_word_is_not_led_
         await shop.opens(booking, REDIRECTS)
 
 
+@pytest.mark.parametrize("paid_after", ["its life", "its end"])
+async def test_a_signed_word_is_kept_however_long_the_look_up_lags(
+    shop: TwoGateways, signing: Signing, paid_after: str
+) -> None:
+    booking = await shop.given_a_booking()
+    payment = await shop.opens(booking)
+    if paid_after == "its end":
+        shop.clock.advance(minutes=45)
+        await shop.when_it_is_verified(payment)
+    await comes_back(shop, payment, brought(payment))
+    shop.clock.advance(minutes=45)
+
+    lagging = (await shop.when_it_is_verified(payment)).payment
+
+    assert (lagging.is_undecided, lagging.money_was_seen) == (True, False), "the look-up still knows nothing of it"
+    with pytest.raises(StillBeingChecked):
+        await shop.opens(booking, REDIRECTS)
+    signing.customer_pays(payment)
+    found = await shop.when_it_is_verified(payment)
+    assert (found.payment.status, found.booking.status) == (PaymentStatus.COMPLETED, BookingStatus.CONFIRMED)
+
+
+async def test_a_signed_word_counts_for_whoever_does_not_wait_for_a_slow_look_up(
+    shop: TwoGateways, signing: Signing
+) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    message = Verification(by=None, payment=payment.id, brought=brought(payment))
+
+    told = await shop.container.verify_payment().without_waiting(message)
+
+    assert told.payment.status is PaymentStatus.PENDING
+
+
+@pytest.mark.parametrize("paid_after", ["its life", "its end"])
+async def test_a_signed_word_that_no_look_up_ever_agrees_with_is_put_before_a_person(
+    shop: TwoGateways, signing: Signing, paid_after: str
+) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    if paid_after == "its end":
+        shop.clock.advance(minutes=45)
+        await shop.when_it_is_verified(payment)
+    await comes_back(shop, payment, brought(payment))
+
+    for _ in range(12):
+        shop.clock.advance(days=1)
+        await shop.container.reconcile_payments()(limit=50)
+
+    stuck = await shop.stored_payment(payment)
+    assert (stuck.status, stuck.review_reason) == (PaymentStatus.UNDER_REVIEW, ReviewReason.STUCK)
+
+
+async def test_what_the_look_up_decides_after_a_signed_word_stays_decided_when_it_is_shown_again(
+    shop: TwoGateways, signing: Signing
+) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    await comes_back(shop, payment, brought(payment))
+    signing.customer_cancels(payment)
+
+    decided = await comes_back(shop, payment, brought(payment))
+    again = await comes_back(shop, payment, brought(payment))
+
+    assert (decided.status, decided.outcome_unknown) == (PaymentStatus.CANCELED, False)
+    assert again == decided
+
+
 @pytest.mark.parametrize("authenticity", [Authenticity.UNSIGNED, Authenticity.FORGED])
 async def test_what_anybody_can_write_vouches_for_nothing(
     shop: TwoGateways, signing: Signing, authenticity: Authenticity

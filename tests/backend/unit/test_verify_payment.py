@@ -581,16 +581,29 @@ async def test_the_answer_after_that_silence_may_be_that_nothing_was_paid() -> N
 
 
 @pytest.mark.fault("F22")
-async def test_long_after_the_last_planned_look_a_person_is_asked() -> None:
+async def test_long_after_the_last_planned_look_an_old_address_locks_no_booking() -> None:
     shop = Shop()
     ended = await an_expired_payment(shop)
     shop.clock.advance(days=40)
     shop.gateway.goes_silent()
-    await comes_back(shop, ended)
 
+    back = await comes_back(shop, ended)
+
+    assert not back.payment.outcome_unknown
+    assert back.payment.next_check_at is not None, "it is looked at all the same"
     await shop.container.reconcile_payments()(limit=50)
+    assert (await shop.stored_payment(ended)).review_reason is None
 
-    assert (await shop.stored_payment(ended)).review_reason is ReviewReason.STUCK
+
+@pytest.mark.fault("F22")
+async def test_an_old_address_of_a_gateway_that_is_not_enabled_any_more_locks_no_booking() -> None:
+    shop = Shop()
+    ended = await an_expired_payment(shop)
+    shop.takes()
+
+    back = await comes_back(shop, ended)
+
+    assert (back.payment.status, back.payment.outcome_unknown) == (PaymentStatus.EXPIRED, False)
 
 
 @pytest.mark.fault("F22")

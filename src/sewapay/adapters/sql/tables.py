@@ -149,6 +149,7 @@ payments: Final = Table(
     Column("return_style", Text),
     Column("said", Text),
     Column("outcome_unknown", Boolean, nullable=False),
+    Column("vouched", Boolean, nullable=False, server_default=false()),
     Column("surplus", Boolean, nullable=False),
     Column("review_reason", Text),
     Column("reason", Text),

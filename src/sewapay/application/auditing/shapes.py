@@ -176,6 +176,7 @@ SHAPES: Final[Mapping[str, Mapping[str, _Shape]]] = MappingProxyType(
             "return_style": _one_of("way to come back", or_none=True),
             "said": _PERHAPS_TEXT,
             "outcome_unknown": _TRUTH,
+            "vouched": _TRUTH,
             "surplus": _TRUTH,
             "review_reason": _one_of("review reason", or_none=True),
             "reason": _PERHAPS_TEXT,

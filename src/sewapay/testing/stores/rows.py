@@ -92,6 +92,7 @@ def a_full_payment() -> Payment:
         return_to=ReturnTo("https://shop.example/payment/callback?x=1", ReturnStyle.KHALTI_WORDS),
         said="Partially Refunded",
         outcome_unknown=True,
+        vouched=True,
         surplus=True,
         review_reason=ReviewReason.AMOUNT_MISMATCH,
         reason=NEPALI,
