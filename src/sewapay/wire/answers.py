@@ -19,6 +19,7 @@ __all__ = [
     "LONGEST_WORD",
     "MOST_BYTES",
     "Answer",
+    "Numeral",
     "blotted",
     "complaints",
     "fields_of",
@@ -52,6 +53,12 @@ class Answer:
     content: bytes = field(repr=False)
 
 
+class Numeral(str):
+    """A JSON number as the text that stood there. It is a text for all but `word`, which tells it from one."""
+
+    __slots__ = ()
+
+
 def require_an_answer(answer: Answer, company: str, credentials: str) -> None:
     """Raise what 401 means, and what an overloaded or broken server does. HTTP's own meanings, all of them.
 
@@ -67,8 +74,8 @@ def fields_of(answer: Answer, company: str, *, literal_numbers: bool = False) ->
     """The JSON object in a body, or `ProtocolError`.
 
     Strict where two readers could differ: UTF-8 without a mark, no key twice, no NaN, no number beyond bounds.
-    With `literal_numbers` each number arrives as the text that stood there, and can no longer be told from a text:
-    for amounts that are written with a point, and for signatures over what was written.
+    With `literal_numbers` each number arrives as a `Numeral`: for amounts that are written with a point, and for
+    signatures over what was written.
     """
     kind, _, parameters = answer.content_type.lower().partition(";")
     is_utf8 = "charset" not in parameters or "utf8" in parameters.replace("-", "")
@@ -76,7 +83,7 @@ def fields_of(answer: Answer, company: str, *, literal_numbers: bool = False) ->
         raise ProtocolError(f"{company} answered HTTP {answer.status} with something other than JSON")
     if len(answer.content) > MOST_BYTES:
         raise ProtocolError(f"{company} answered with more than {MOST_BYTES} bytes")
-    number: Callable[[str], str] | None = str if literal_numbers else None
+    number: Callable[[str], str] | None = Numeral if literal_numbers else None
     fields: object = None
     try:
         fields = json.loads(
@@ -119,8 +126,11 @@ def complaints(
 
 
 def word(value: object) -> str:
-    """A company's word as it may be stored and shown: printable, at most 64 characters; empty for what is no text."""
-    if not isinstance(value, str):
+    """A company's word as it may be stored and shown: printable, at most 64 characters; empty for what is no text.
+
+    A number is none: `"status": 404` is how many a framework's own error page looks in JSON.
+    """
+    if not isinstance(value, str) or isinstance(value, Numeral):
         return ""
     return "".join(character for character in value[:_LONGEST_VALUE] if character.isprintable()).strip()[:LONGEST_WORD]
 
@@ -132,8 +142,8 @@ def blotted(text: str) -> str:
 
 
 def matching(shape: re.Pattern[str], value: object) -> str | None:
-    """The value, if it is a text of this shape."""
-    return value if isinstance(value, str) and shape.fullmatch(value) else None
+    """The value, if it is a text of this shape, or a number that is written so."""
+    return str(value) if isinstance(value, str) and shape.fullmatch(value) else None
 
 
 def only(message: ReturnMessage, name: str) -> str | None:

@@ -152,6 +152,12 @@ SILENCES: Final[Mapping[str, Fault]] = {
     "307": fault("redirect", status=307),
     "empty": raw(""),
     "an-empty-object": raw("{}"),
+    # as a framework's own error page is in JSON, and a page about maintenance
+    "a-frameworks-404": raw('{"timestamp": "2026-11-26T07:00:00Z", "status": 404, "error": "Not Found"}', 404),
+    "a-frameworks-400": raw('{"timestamp": "2026-11-26T07:00:00Z", "status": 400, "error": "Bad Request"}', 400),
+    "a-frameworks-word": raw('{"status": "NOT_FOUND", "message": "No handler found"}', 404),
+    "a-status-of-its-own": raw('{"status": 503, "message": "maintenance"}'),
+    "maintenance": raw('{"status": "failed", "message": "We will be back soon"}'),
     "no-http": fault("verbatim", text="lorem ipsum\r\n\r\n"),
     "a-length-that-lies": fault("verbatim", text="HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{}"),
     "malformed": fault("malformed"),

@@ -377,12 +377,45 @@ def test_a_refused_password_is_told_as_that() -> None:
         read({"error": "no"}, 401)
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 422])
-def test_money_is_not_believed_beside_a_refusal_of_http(status: int) -> None:
-    with pytest.raises(ProtocolError):
-        read(PAID, status)
+@pytest.mark.fault("F41")
+@pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 409, 422, 451, 499])
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("SUCCESS", "TRANSACTION SUCCESSFUL"),
+        ("FAILED", "TRANSACTION UNSUCCESSFUL"),
+        ("FAILED", "SOMETHING"),
+        ("ERROR", "TRANSACTION NOT FOUND"),
+        ("ERROR", "TRANSACTION INCOMPLETE"),
+        ("SOMETHING", "TRANSACTION SUCCESSFUL"),
+    ],
+)
+def test_no_word_counts_beside_an_http_error_for_nchl_documents_none_there(word: str, text: str, status: int) -> None:
+    with pytest.raises(ProtocolError, match=f"HTTP {status}"):
+        read({**PAID, "status": word, "statusDesc": text}, status)
 
-    assert read({**PAID, "status": "ERROR", "statusDesc": "TRANSACTION NOT FOUND"}, status).reported is Reported.ABSENT
+    assert read({**PAID, "status": word, "statusDesc": text}, 201).said.startswith(word)
+
+
+@pytest.mark.fault("F41")
+@pytest.mark.parametrize("number", [404, 0, 1, 200, 404.0])
+def test_a_number_is_no_word_though_it_is_read_as_it_is_written(number: float) -> None:
+    with pytest.raises(ProtocolError):
+        read({**PAID, "status": number})
+    with pytest.raises(OutcomeUnknown):
+        read({**PAID, "status": "ERROR", "statusDesc": number})
+
+
+@pytest.mark.parametrize(("word", "text"), [("FAILED", "SOMETHING"), ("SOMETHING", ""), ("success", "")])
+def test_a_word_that_nobody_knows_is_a_persons_only_when_it_is_about_the_payment(word: str, text: str) -> None:
+    body = {**PAID, "status": word, "statusDesc": text}
+
+    with pytest.raises(ProtocolError):
+        read({name: value for name, value in body.items() if name != "referenceId"})
+    with pytest.raises(ProtocolError):
+        read({**body, "referenceId": ""})
+
+    assert read(body).reported is Reported.UNKNOWN
 
 
 @pytest.mark.parametrize("status", [302, 408, 429, 500, 502, 503])

@@ -539,9 +539,44 @@ def test_a_completed_answer_has_to_be_right(changes: Mapping[str, object]) -> No
 
 
 def test_an_ending_without_money_may_lack_what_decides_nothing() -> None:
-    seen = protocol.read_lookup(answer({"status": "Expired"}, 400))
+    seen = protocol.read_lookup(answer({"status": "Expired", "pidx": PIDX}, 400))
 
-    assert seen == Observation(reported=Reported.EXPIRED, said="Expired")
+    assert seen == Observation(reported=Reported.EXPIRED, said="Expired", gateway_reference=PIDX)
+
+
+@pytest.mark.parametrize("word", ["Initiated", "Pending", "User canceled", "Expired", "Failed", "Something"])
+@pytest.mark.parametrize("missing", [{}, {"pidx": None}])
+def test_an_answer_that_does_not_name_the_payment_is_about_nothing(word: str, missing: dict[str, object]) -> None:
+    with pytest.raises(ProtocolError):
+        protocol.read_lookup(answer({"status": word, "total_amount": 1000, **missing}))
+
+
+@pytest.mark.fault("F45")
+@pytest.mark.parametrize(
+    ("word", "reported"),
+    [
+        ("Expired", Reported.EXPIRED),
+        ("User canceled", Reported.CANCELED),
+        ("Canceled", Reported.CANCELED),
+        ("Failed", Reported.FAILED),
+    ],
+)
+def test_an_ending_without_money_counts_beside_http_400_and_no_other_error(word: str, reported: Reported) -> None:
+    body = {**COMPLETED, "status": word, "transaction_id": None}
+
+    assert protocol.read_lookup(answer(body, 400)).reported is reported
+    assert protocol.read_lookup(answer(body, 200)).reported is reported
+    for status in (402, 403, 404, 405, 409, 422, 451, 499):
+        with pytest.raises(ProtocolError, match=f"HTTP {status}"):
+            protocol.read_lookup(answer(body, status))
+
+
+@pytest.mark.fault("F41")
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 422, 499])
+@pytest.mark.parametrize("word", ["Completed", "Partially Refunded", "Refunded", "Initiated", "Pending", "Something"])
+def test_no_other_word_counts_beside_an_http_error(word: str, status: int) -> None:
+    with pytest.raises(ProtocolError, match=f"HTTP {status}"):
+        protocol.read_lookup(answer({**COMPLETED, "status": word}, status))
 
 
 @pytest.mark.parametrize("fee", [None, "3", 3.5, -1, True, 2**60])
@@ -658,7 +693,7 @@ def test_no_body_completes_a_payment_unless_it_is_whole(content: bytes, status: 
         assert seen.amount == Money(body["total_amount"])
         assert seen.transaction_id == body["transaction_id"]
         assert seen.gateway_reference == body["pidx"]
-        assert status < 300 or 400 <= status < 500
+        assert status < 300
 
 
 @pytest.mark.fault("F05")

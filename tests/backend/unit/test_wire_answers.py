@@ -3,11 +3,13 @@
 Khalti's tests and the hostile answers try the rest of this reading.
 """
 
+import re
+
 import pytest
 
 from sewapay.application.errors import GatewayError, KeyRefused, OutcomeUnknown, ProtocolError
 from sewapay.application.ports import ReturnMessage
-from sewapay.wire.answers import Answer, complaints, fields_of, only, require_an_answer, word
+from sewapay.wire.answers import Answer, complaints, fields_of, matching, only, require_an_answer, word
 
 
 def answer(content: bytes, status: int = 200, content_type: str = "application/json") -> Answer:
@@ -25,6 +27,15 @@ def test_numbers_deeper_inside_come_as_texts_too_and_other_values_as_they_are() 
     content = b'{"a": {"b": [1.50, true, null, "1.5"]}}'
 
     assert fields_of(answer(content), "TinyPay", literal_numbers=True) == {"a": {"b": ["1.50", True, None, "1.5"]}}
+
+
+@pytest.mark.parametrize("written", ["404", "0", "100.0", "1.0E7"])
+def test_a_number_that_comes_as_a_text_is_no_word_and_may_still_be_a_name_or_an_amount(written: str) -> None:
+    fields = fields_of(answer(b'{"a": ' + written.encode() + b', "b": "404"}'), "TinyPay", literal_numbers=True)
+
+    assert (word(fields["a"]), word(fields["b"])) == ("", "404")
+    assert matching(re.compile(r"[0-9.E]+"), fields["a"]) == written
+    assert type(matching(re.compile(r"[0-9.E]+"), fields["a"])) is str, "what is stored is a plain text"
 
 
 def test_unless_it_is_asked_for_numbers_are_numbers() -> None:

@@ -113,17 +113,18 @@ def status_query(order: Order, product_code: str) -> str:
 def read_status(answer: Answer, product_code: str) -> Observation:
     """What an answer to a status check says. Raises `KeyRefused`, `OutcomeUnknown` or `ProtocolError`.
 
-    The body is read before the HTTP status, which eSewa does not document: an outage that says so in its body comes
-    with HTTP 200 in public code, and is no answer whatever stands beside it.
+    An outage that says so in its body comes with HTTP 200 in public code, and is no answer whatever stands beside it.
+    eSewa documents no status word with an HTTP error, so none counts there: what answers so may be a proxy, or a
+    framework that has no such path, and some of those say NOT_FOUND too.
     """
     require_an_answer(answer, "eSewa", "ESEWA_PRODUCT_CODE")
-    if not (200 <= answer.status <= 299 or 400 <= answer.status <= 499):
-        raise ProtocolError(f"eSewa answered a status check with HTTP {answer.status}, which it does not document")
     fields = fields_of(answer, "eSewa", literal_numbers=True)
     if fields.get("error_message") is not None:
         complaint = fields["error_message"]
         said = blotted(complaint) if isinstance(complaint, str) else "an error"
         raise OutcomeUnknown(f"eSewa could not say what became of the payment: {said}")
+    if not 200 <= answer.status <= 299:
+        raise ProtocolError(f"eSewa answered a status check with HTTP {answer.status}, which it does not document")
     if "status" not in fields:
         raise ProtocolError(f"eSewa answered a status check with HTTP {answer.status} and no status")
     return _observation(fields, product_code)
@@ -171,8 +172,9 @@ def _decoded(data: str) -> Mapping[str, Any]:
 def _observation(fields: Mapping[str, Any], product_code: str) -> Observation:
     """eSewa docs, "Status Check": all five fields stand in every sample.
 
-    Where money was taken, each of them has to be there and right. Elsewhere all but the status may be missing, since
-    nothing else is decided by such an answer; what is there has to be right all the same.
+    The payment has to be named, whatever the word: one without a name may be said by anybody on the way, about
+    anything. Where money was taken, each field has to be there and right. Elsewhere the others may be missing, since
+    nothing is decided by them; what is there has to be right all the same.
     """
     said = word(fields["status"])
     if not said:
@@ -182,8 +184,10 @@ def _observation(fields: Mapping[str, Any], product_code: str) -> Observation:
     amount, transaction_id = _amount(fields), _name(fields, "ref_id")
     if merchant not in (None, product_code):
         raise ProtocolError("eSewa answered about another merchant's payment")
-    if reported in _MONEY and None in (merchant, reference, amount):
-        raise ProtocolError(f"eSewa answered {said!r} without its amount, its transaction_uuid or its product_code")
+    if reference is None:
+        raise ProtocolError("eSewa answered a status check without naming a payment")
+    if reported in _MONEY and None in (merchant, amount):
+        raise ProtocolError(f"eSewa answered {said!r} without its amount or its product_code")
     if reported is Reported.COMPLETED and transaction_id is None:
         raise ProtocolError(f"eSewa answered {said!r} without a ref_id")
     return Observation(

@@ -72,6 +72,8 @@ _WORDS: Final[Mapping[str, Reported]] = MappingProxyType(
     }
 )
 _MONEY: Final = frozenset({Reported.COMPLETED, Reported.PARTIALLY_REFUNDED, Reported.REFUNDED})
+# Khalti docs, "Payment Status Code", for the first two; "Failed" is documented without an HTTP status.
+_WITH_HTTP_400: Final = frozenset({Reported.EXPIRED, Reported.CANCELED, Reported.FAILED})
 
 # Captures: 22 of an alphabet without look-alikes. Wider here, so that a longer one is no outage (our guess).
 _PIDX: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
@@ -172,15 +174,21 @@ def read_lookup(answer: Answer) -> Observation:
     """What an answer to a look-up says. Raises `KeyRefused`, `OutcomeUnknown` or `ProtocolError`.
 
     The body is read before the HTTP status: 400 with "Expired" or "User canceled" in its body is an answer like any
-    other (Khalti docs, "Payment Status Code"). Without a status in the body, it is one only when it says "Not found."
-    (Khalti docs, "Generic Errors"; the HTTP status is not documented there: 404 in public captures, 400 our guess).
+    other (Khalti docs, "Payment Status Code"). No other word counts beside an HTTP error: a proxy may say it. Without
+    a status in the body, it is an answer only when it says "Not found." (Khalti docs, "Generic Errors"; the HTTP status
+    is not documented there: 404 in public captures, 400 our guess).
     """
     _require_an_answer(answer)
     if not (200 <= answer.status <= 299 or 400 <= answer.status <= 499):
         raise ProtocolError(f"Khalti answered a look-up with HTTP {answer.status}, which it does not document")
     fields = fields_of(answer, _COMPANY)
     if "status" in fields:
-        return _observation(fields)
+        seen = _observation(fields)
+        if answer.status > 299 and not (answer.status == 400 and seen.reported in _WITH_HTTP_400):
+            raise ProtocolError(
+                f"Khalti answered {seen.reported} with HTTP {answer.status}, which it does not document"
+            )
+        return seen
     if answer.status in (400, 404) and fields.get("detail") == "Not found.":
         return Observation(reported=Reported.NOT_FOUND, said="Not found.")
     raise ProtocolError(f"Khalti answered a look-up with HTTP {answer.status} and no status")
@@ -236,17 +244,20 @@ def _written(body: Mapping[str, object]) -> bytes:
 def _observation(fields: Mapping[str, Any]) -> Observation:
     """Khalti docs, "Lookup Payload Details": all six fields stand in every sample, those with HTTP 400 included.
 
-    Where money was taken, each of them has to be there and right. Elsewhere amount and pidx may be missing, since
-    nothing but the status is decided by such an answer and a refusal would leave the payment open for ever; what is
-    there has to be right all the same.
+    The payment has to be named, whatever the word: one without a name may be said by anybody on the way, about
+    anything. Where money was taken, each field has to be there and right. Elsewhere the others may be missing, since
+    nothing is decided by them and a refusal would leave the payment open for ever; what is there has to be right all
+    the same.
     """
     said = word(fields["status"])
     if not said:
         raise ProtocolError("Khalti answered a look-up with a status that is not a word")
     reported = _WORDS.get(fields["status"].lower(), Reported.UNKNOWN)
     amount, pidx = _amount(fields.get("total_amount")), _pidx(fields)
-    if reported in _MONEY and (amount is None or pidx is None):
-        raise ProtocolError(f"Khalti answered {said!r} without its amount or its pidx")
+    if pidx is None:
+        raise ProtocolError("Khalti answered a look-up without naming a payment")
+    if reported in _MONEY and amount is None:
+        raise ProtocolError(f"Khalti answered {said!r} without its amount")
     transaction_id = _transaction(fields.get("transaction_id"))
     if reported is Reported.COMPLETED and transaction_id is None:
         raise ProtocolError(f"Khalti answered {said!r} without a transaction id")
