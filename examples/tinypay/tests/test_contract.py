@@ -14,7 +14,7 @@ from sewapay.domain.checkout import Checkout
 from sewapay.domain.observation import Reported
 from sewapay.standins.description import Options
 from sewapay.testing.http_stage import Company, Route, over_http
-from sewapay.testing.stage import Call, Ending, StageFactory
+from sewapay.testing.stage import Call, Ending, StageFactory, Told
 from sewapay.wire.answers import Answer
 from sewapay.wire.settings import Secret
 
@@ -78,6 +78,12 @@ stage = over_http(
             Call.OPENING: Route(on="checkout", path=f"/api{CHECKOUT_PATH}", counter="checkouts_seen"),
             Call.LOOK_UP: Route(on="look_up", path=f"/api{LOOK_UP_PATH}", counter="look_ups_seen"),
             Call.REFUND: Route(on="refund", path=f"/api{REFUND_PATH}", counter="refunds_seen"),
+        },
+        told={
+            Told.STATUS: "status",
+            Told.AMOUNT: "amount",
+            Told.REFERENCE: "reference",
+            Told.TRANSACTION: "transaction",
         },
         secrets=(KEY,),
         documented_words=DOCUMENTED,

@@ -2,7 +2,7 @@
 
 A test module needs a description of the two, and nothing else:
 
-    stage = over_http(Company(build=build_for, app=create_app, reference="pidx", routes={...}, ...))
+    stage = over_http(Company(build=build_for, app=create_app, reference="pidx", routes={...}, told={...}, ...))
 """
 
 import atexit
@@ -19,7 +19,7 @@ from sewapay.application.ports import Order, PaymentGateway
 from sewapay.domain.checkout import Checkout, PostForm
 from sewapay.domain.observation import Reported
 from sewapay.testing.servers import run_in_thread
-from sewapay.testing.stage import Call, Ending, SignedReturns, Stage, StageFactory
+from sewapay.testing.stage import Call, Ending, SignedReturns, Stage, StageFactory, Told
 from sewapay.wire.client import build_client
 
 __all__ = ["Build", "Company", "HttpStage", "Route", "Served", "over_http"]
@@ -48,6 +48,8 @@ class Company:
     - `build` builds the gateway; `app` makes the stand-in's ASGI application, once.
     - `reference` is what the stand-in calls a payment: `pidx`.
     - `routes` are those that the gateway itself calls: no route for opening where the checkout is a form.
+    - `told` are the keys of the answer to a look-up: `{Told.STATUS: "status", Told.AMOUNT: "total_amount", ...}`, all
+      four of them, but for the transaction where that answer does not name it.
     - `posts` counts the browsers' posts, which count as no opening of the gateway's, where the checkout is a form.
     """
 
@@ -55,11 +57,17 @@ class Company:
     app: Callable[[], Any]
     reference: str
     routes: Mapping[Call, Route]
+    told: Mapping[Told, str] = field()
     secrets: tuple[str, ...] = field(default=(), repr=False)
     documented_words: Mapping[str, Reported] = _NOTHING
     endings: Mapping[Ending, Reported] = field(factory=dict)
     signed_returns: SignedReturns | None = None
     posts: str | None = None
+
+    @told.validator
+    def _all_that_every_look_up_tells(self, _attribute: object, told: Mapping[Told, str]) -> None:
+        if missing := set(Told) - {Told.TRANSACTION} - set(told):
+            raise ValueError(f"told has no key for {', '.join(sorted(missing))}")
 
 
 @define(kw_only=True)
@@ -85,6 +93,11 @@ class HttpStage:
     def calls(self) -> frozenset[Call]:
         """Those that have a route."""
         return frozenset(self.company.routes)
+
+    @property
+    def told(self) -> Mapping[Told, str]:
+        """The keys of the company's look-up."""
+        return self.company.told
 
     @property
     def documented_words(self) -> Mapping[str, Reported]:

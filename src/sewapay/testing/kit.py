@@ -10,6 +10,7 @@ import pytest
 from sewapay.testing import clauses
 from sewapay.testing.clauses import Check
 from sewapay.testing.gateways import (  # noqa: F401 (importing them enrols their checks)
+    answers,
     capabilities,
     checkouts,
     look_ups,

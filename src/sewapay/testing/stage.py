@@ -9,7 +9,7 @@ from sewapay.application.ports import Order, PaymentGateway, ReturnMessage
 from sewapay.domain.checkout import Checkout
 from sewapay.domain.observation import Reported
 
-__all__ = ["Call", "Ending", "SignedReturns", "Stage", "StageFactory"]
+__all__ = ["Call", "Ending", "SignedReturns", "Stage", "StageFactory", "Told"]
 
 
 class Call(StrEnum):
@@ -26,6 +26,17 @@ class Ending(StrEnum):
     CANCELED = "canceled"
     PENDING = "pending"
     EXPIRED = "expired"
+
+
+class Told(StrEnum):
+    """What the answer to a look-up tells of a payment: its status, what was paid, what the company calls it, and how
+    it calls the money that came.
+    """
+
+    STATUS = "status"
+    AMOUNT = "amount"
+    REFERENCE = "reference"
+    TRANSACTION = "transaction"
 
 
 class SignedReturns(Protocol):
@@ -85,6 +96,11 @@ class Stage(Protocol):
     @property
     def speaks_http(self) -> bool:
         """Whether answers come over HTTP, where anything may happen to them: then `spoils` is used."""
+        ...
+
+    @property
+    def told(self) -> Mapping[Told, str]:
+        """The keys under which the answer to a look-up tells these, without those that it does not tell."""
         ...
 
     @property

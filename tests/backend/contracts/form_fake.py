@@ -32,7 +32,7 @@ from sewapay.domain.checkout import Checkout, PostForm
 from sewapay.domain.identifiers import Environment, GatewayName
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
-from sewapay.testing.stage import Call, Ending, Stage
+from sewapay.testing.stage import Call, Ending, Stage, Told
 
 KEY: Final = "canary of a form 0123456789"
 NAMES: Final = ("status", "amount", "reference", "signed_names")
@@ -177,6 +177,7 @@ class FormStage:
     secrets: tuple[str, ...] = (KEY,)
     calls: frozenset[Call] = frozenset({Call.LOOK_UP})
     speaks_http: bool = False
+    told: Mapping[Told, str] = MappingProxyType({})
     documented_words: Mapping[str, Reported] = WORDS
     endings: Mapping[Ending, Reported] = MappingProxyType({Ending.PENDING: Reported.PENDING})
     signed_returns: FormSigns = field(factory=FormSigns)

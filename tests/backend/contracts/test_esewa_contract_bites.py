@@ -6,19 +6,22 @@ import hmac
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from attrs import evolve
 
+from sewapay.adapters.esewa import protocol
 from sewapay.adapters.esewa.gateway import EsewaGateway
 from sewapay.application.errors import OutcomeUnknown, ProtocolError
 from sewapay.application.ports import Authenticity, Order, Payer, ReturnHint, ReturnMessage, Urls
 from sewapay.domain.checkout import Checkout
+from sewapay.domain.identifiers import Environment
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Observation, Reported
 from sewapay.testing.http_stage import Served, over_http
 from sewapay.testing.kit import CHECKS
+from sewapay.wire.answers import Answer
 from tests.backend.contracts.stages.esewa import KEY, company
 
 
@@ -81,6 +84,113 @@ class RepeatsTheReferenceAskedFor(EsewaGateway):
         return evolve(await super().look_up(order), order_reference=str(order.reference))
 
 
+class ReadsOtherwise(EsewaGateway):
+    """As it should be; what follows reads the same answers in another way."""
+
+    async def look_up(self, order: Order) -> Observation:
+        url = self._status_url.copy_with(query=protocol.status_query(order, "NP-ES-CANARY").encode())
+        return self.read(await self._caller.ask("GET", url, self._headers), order)
+
+    def read(self, answer: Answer, order: Order) -> Observation:
+        return protocol.read_status(answer, "NP-ES-CANARY")
+
+
+class TakesAnObjectWithoutAStatusForFailed(ReadsOtherwise):
+    def read(self, answer: Answer, order: Order) -> Observation:
+        if answer.status == 200 and "status" not in loosely(answer, {"status": "no object"}):
+            return Observation(reported=Reported.FAILED, said="none")
+        return super().read(answer, order)
+
+
+class TakesAnErrorInJsonForCanceled(ReadsOtherwise):
+    def read(self, answer: Answer, order: Order) -> Observation:
+        if answer.status in (400, 403, 404) and loosely(answer):
+            return Observation(reported=Reported.CANCELED, said=str(answer.status))
+        return super().read(answer, order)
+
+
+class TakesHttpsNumberForAWord(ReadsOtherwise):
+    def read(self, answer: Answer, order: Order) -> Observation:
+        number = loosely(answer).get("status")
+        if isinstance(number, int):
+            return Observation(reported=Reported.UNKNOWN, said=str(number))
+        return super().read(answer, order)
+
+
+class BelievesMoneyBesideAnHttpError(ReadsOtherwise):
+    def read(self, answer: Answer, order: Order) -> Observation:
+        told = "total_amount" in loosely(answer)
+        return super().read(evolve(answer, status=200) if told else answer, order)
+
+
+class FillsTheAmountIn(ReadsOtherwise):
+    def read(self, answer: Answer, order: Order) -> Observation:
+        fields = loosely(answer)
+        is_missing = "status" in fields and "total_amount" not in fields
+        told = {**fields, "total_amount": order.amount.rupees}
+        return super().read(written(answer, told) if is_missing else answer, order)
+
+
+class TakesAnyAmountForOurs(ReadsOtherwise):
+    def read(self, answer: Answer, order: Order) -> Observation:
+        fields = loosely(answer)
+        is_unfit = not isinstance(fields.get("total_amount", 0), int | float | str)
+        told = {**fields, "total_amount": order.amount.rupees}
+        return super().read(written(answer, told) if is_unfit else answer, order)
+
+
+class FillsTheReferenceIn(ReadsOtherwise):
+    def read(self, answer: Answer, order: Order) -> Observation:
+        fields = loosely(answer)
+        is_missing = "status" in fields and not fields.get("transaction_uuid")
+        told = {**fields, "transaction_uuid": str(order.reference)}
+        return super().read(written(answer, told) if is_missing else answer, order)
+
+
+class MakesATransactionUp(ReadsOtherwise):
+    def read(self, answer: Answer, order: Order) -> Observation:
+        fields = loosely(answer)
+        is_missing = fields.get("status") == "COMPLETE" and not fields.get("ref_id")
+        told = {**fields, "ref_id": "unknown"}
+        return super().read(written(answer, told) if is_missing else answer, order)
+
+
+class TakesTheLastOfTwo(ReadsOtherwise):
+    def read(self, answer: Answer, order: Order) -> Observation:
+        fields = loosely(answer)
+        return super().read(written(answer, fields) if "status" in fields else answer, order)
+
+
+class IsAlwaysInProduction(EsewaGateway):
+    @property
+    def environment(self) -> Environment:
+        return Environment.PRODUCTION
+
+
+class SaysPaidWhateverCameBack(EsewaGateway):
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        return evolve(super().read_return(message), says_paid=True)
+
+
+class SaysPaidWhateverWasSigned(EsewaGateway):
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        hint = super().read_return(message)
+        return evolve(hint, says_paid=hint.authenticity is Authenticity.SIGNED)
+
+
+def loosely(answer: Answer, otherwise: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
+    """The object in an answer as careless code reads it, else this."""
+    try:
+        fields = json.loads(answer.content)
+    except ValueError:
+        return otherwise
+    return fields if isinstance(fields, dict) else otherwise
+
+
+def written(answer: Answer, fields: Mapping[str, Any]) -> Answer:
+    return evolve(answer, content=json.dumps(fields).encode()) if answer.status == 200 else answer
+
+
 CAUGHT_BY: Final[Mapping[type[EsewaGateway], tuple[str, ...]]] = MappingProxyType(
     {
         TrustsTheListInTheReturn: (
@@ -94,6 +204,21 @@ CAUGHT_BY: Final[Mapping[type[EsewaGateway], tuple[str, ...]]] = MappingProxyTyp
         TakesAmbiguousForFailed: ("each_documented_word_has_its_meaning",),
         TakesAnOutageForPaid: ("a_lost_answer_is_unknown", "a_broken_answer_is_unknown"),
         RepeatsTheReferenceAskedFor: ("an_answer_about_another_payment_is_passed_on",),
+        TakesAnObjectWithoutAStatusForFailed: ("an_answer_that_says_nothing_decides_nothing",),
+        TakesAnErrorInJsonForCanceled: ("an_answer_that_says_nothing_decides_nothing",),
+        TakesHttpsNumberForAWord: ("an_answer_that_says_nothing_decides_nothing",),
+        BelievesMoneyBesideAnHttpError: ("money_beside_an_http_error_is_not_believed",),
+        FillsTheAmountIn: ("what_an_answer_does_not_say_is_not_told",),
+        TakesAnyAmountForOurs: ("what_an_answer_does_not_say_is_not_told",),
+        FillsTheReferenceIn: ("what_an_answer_does_not_say_is_not_told",),
+        MakesATransactionUp: ("what_an_answer_does_not_say_is_not_told",),
+        TakesTheLastOfTwo: ("what_is_said_twice_is_not_believed",),
+        IsAlwaysInProduction: ("a_gateway_says_where_its_money_is",),
+        SaysPaidWhateverCameBack: (
+            "a_return_never_raises_and_proves_nothing",
+            "a_return_of_what_was_not_paid_does_not_say_paid",
+        ),
+        SaysPaidWhateverWasSigned: ("a_return_of_what_was_not_paid_does_not_say_paid",),
     }
 )
 SERVED: Final = Served(company().app)

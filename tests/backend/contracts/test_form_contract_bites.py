@@ -102,6 +102,12 @@ class HearsOfNoMoney(FormGateway):
         return evolve(super().read_return(message), says_paid=False)
 
 
+class HearsOfMoneyInEachWord(FormGateway):
+    def read_return(self, message: ReturnMessage) -> ReturnHint:
+        hint = super().read_return(message)
+        return evolve(hint, says_paid=hint.claims is not None)
+
+
 class ReadsNoReference(FormGateway):
     def read_return(self, message: ReturnMessage) -> ReturnHint:
         return evolve(super().read_return(message), order_reference=None)
@@ -192,6 +198,7 @@ CAUGHT_BY: Final[tuple[tuple[type[FormGateway], str], ...]] = (
     (NeverBelieves, "a_genuine_return_is_signed"),
     (ReadsNoReference, "a_genuine_return_is_signed"),
     (HearsOfNoMoney, "a_genuine_return_is_signed"),
+    (HearsOfMoneyInEachWord, "a_return_of_what_was_not_paid_does_not_say_paid"),
     (ReadsNoReference, "a_genuine_return_names_its_payment"),
     (NamesWhatItOpenedLast, "a_genuine_return_names_its_payment"),
     (NamesWhatItOpenedLast, "a_return_of_another_payment_names_that_one"),

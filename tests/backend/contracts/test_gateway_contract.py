@@ -14,6 +14,7 @@ FAULTS = {
     "a_compressed_answer_is_not_inflated": ("F42",),
     "a_large_answer_is_cut": ("F42",),
     "a_lost_answer_is_unknown": ("F40",),
+    "an_answer_that_says_nothing_decides_nothing": ("F41",),
     "an_opening_without_an_answer_is_unknown": ("F01",),
     "a_redirect_is_not_followed": ("F44",),
     "a_refund_was_made_only_when_the_answer_says_so": ("F41", "F65"),
@@ -27,6 +28,7 @@ FAULTS = {
     "no_connection_means_that_nothing_was_sent": ("F40",),
     "parts_go_back_to_the_paisa_and_add_up": ("F67",),
     "what_cannot_be_given_back_is_refused": ("F62", "F65"),
+    "what_is_said_twice_is_not_believed": ("F41",),
 }
 
 

@@ -41,6 +41,7 @@ from sewapay.domain.observation import Observation, Reported
 from sewapay.testing.http_stage import Served, over_http
 from sewapay.testing.kit import CHECKS
 from tests.backend.contracts.stages.khalti import KEY, company
+from tests.backend.contracts.test_esewa_contract_bites import CAUGHT_BY as ESEWAS_CAUGHT_BY
 from tests.backend.contracts.test_form_contract_bites import CAUGHT_BY as FORMS_CAUGHT_BY
 
 
@@ -674,7 +675,8 @@ SERVED: Final = Served(company().app)
 
 
 def test_every_clause_has_something_to_catch() -> None:
-    caught = {*CAUGHT_BY.values(), *(name for _, name in FORMS_CAUGHT_BY)}
+    esewas = {name for names in ESEWAS_CAUGHT_BY.values() for name in names}
+    caught = {*CAUGHT_BY.values(), *esewas, *(name for _, name in FORMS_CAUGHT_BY)}
 
     assert caught == set(CHECKS)
 

@@ -6,6 +6,7 @@ from string import ascii_uppercase, digits
 from urllib.parse import urlsplit
 
 from sewapay.application.ports import Order, RefundKind
+from sewapay.domain.identifiers import Environment
 from sewapay.testing.clauses import check
 from sewapay.testing.stage import Stage
 from sewapay.testing.steps import an_order, opened
@@ -36,8 +37,9 @@ async def capabilities_are_honest(stage: Stage) -> None:
 
 @check()
 async def a_gateway_says_where_its_money_is(stage: Stage) -> None:
-    """Name and environment of a gateway are the same after a restart: payments are stored under both."""
+    """Payments are stored under name and environment: both are the same after a restart, and no trial is production."""
     one, other = stage.gateway(), stage.gateway()
 
     assert (one.name, one.environment) == (other.name, other.environment)
     assert one.name.isprintable()
+    assert one.environment is Environment.SANDBOX, "what is paid here is no money, whatever is paid elsewhere"

@@ -8,12 +8,15 @@ from attrs import evolve
 
 from sewapay.application.ports import Authenticity, Order, ReturnHint, ReturnMessage
 from sewapay.domain.checkout import Checkout
+from sewapay.domain.observation import Reported
 from sewapay.testing.clauses import NAMES_WHAT_IS_SIGNED, SIGNS_RETURNS, check
 from sewapay.testing.gateways.returns import message_of
 from sewapay.testing.stage import SignedReturns, Stage
 from sewapay.testing.steps import PAYER, URLS, an_order, named
 
 ANOTHER_KEY: Final = "another key of another merchant"
+STRANGE_WORD: Final = "Undreamt of"
+MONEY: Final = frozenset({Reported.COMPLETED, Reported.PARTIALLY_REFUNDED, Reported.REFUNDED})
 
 
 @check(SIGNS_RETURNS)
@@ -27,6 +30,24 @@ async def a_genuine_return_is_signed(stage: Stage) -> None:
     assert hint.order_reference == str(order.reference)
     assert hint.claims
     assert hint.says_paid, "or who comes back while the look-up lags is led to pay again"
+
+
+@check(SIGNS_RETURNS)
+async def a_return_of_what_was_not_paid_does_not_say_paid(stage: Stage) -> None:
+    """A return says that it was paid by the company's word for that, and by no other word, well signed as it is."""
+    _, _, how, genuine = await _returned(stage)
+    values = how.opened_up(genuine)
+    paid = stage.gateway().read_return(genuine).claims
+    holding = [name for name in how.signed if values.get(name) == paid]
+    if not holding:
+        pytest.skip("what is signed has no word for how it went")
+
+    for word in (*_words_of_no_money(stage), STRANGE_WORD):
+        told = {**values, **dict.fromkeys(holding, word)}
+        for secret in stage.secrets:
+            hint = stage.gateway().read_return(how.put_together(how.signed_with(secret, told)))
+
+            assert word == paid or not hint.says_paid, f"{word} is taken for a word that it was paid"
 
 
 @check(SIGNS_RETURNS)
@@ -106,6 +127,10 @@ async def _returned(stage: Stage) -> tuple[Order, Checkout, SignedReturns, Retur
     order = evolve(order, gateway_reference=checkout.gateway_reference)
     assert stage.enters(order, checkout)
     return order, checkout, stage.signed_returns, message_of(stage.customer_pays(named(order)))
+
+
+def _words_of_no_money(stage: Stage) -> list[str]:
+    return [word for word, meaning in stage.documented_words.items() if meaning not in MONEY]
 
 
 def _is_forged(stage: Stage, message: ReturnMessage, how: str) -> None:

@@ -17,7 +17,7 @@ from sewapay.adapters.connectips.simulator.certificate import new_pfx
 from sewapay.application.ports import PaymentGateway
 from sewapay.domain.observation import Reported
 from sewapay.testing.http_stage import Company, Route, over_http
-from sewapay.testing.stage import Call, Ending, StageFactory
+from sewapay.testing.stage import Call, Ending, StageFactory, Told
 
 PASSWORD: Final = "canary0123456789abcdef0123456789"
 PFX_PASSWORD: Final = "canary-of-the-certificate"
@@ -64,6 +64,7 @@ def company(wrap: Callable[[ConnectipsGateway], PaymentGateway] = lambda good: g
         app=lambda: create_app(simulator()),
         reference="TXNID",
         routes={Call.LOOK_UP: Route(on="validatetxn", path=VALIDATION, counter="lookups_seen")},
+        told={Told.STATUS: "status", Told.AMOUNT: "txnAmt", Told.REFERENCE: "referenceId"},
         secrets=(PASSWORD, PFX_PASSWORD),
         documented_words=WORDS,
         endings={

@@ -17,7 +17,7 @@ from sewapay.application.ports import PaymentGateway, ReturnMessage
 from sewapay.domain.checkout import Checkout, PostForm
 from sewapay.domain.observation import Reported
 from sewapay.testing.http_stage import Company, Route, over_http
-from sewapay.testing.stage import Call, Ending, StageFactory
+from sewapay.testing.stage import Call, Ending, StageFactory, Told
 
 KEY: Final = "canary0123456789abcdef0123456789"
 STATUS: Final = "/api/epay/transaction/status/"
@@ -95,6 +95,12 @@ def company(
         app=lambda: create_app(Simulator(secret_key=KEY, seed=20260115, quirks=known_at_once)),
         reference="transaction_uuid",
         routes={Call.LOOK_UP: Route(on="status", path=STATUS, counter="lookups_seen")},
+        told={
+            Told.STATUS: "status",
+            Told.AMOUNT: "total_amount",
+            Told.REFERENCE: "transaction_uuid",
+            Told.TRANSACTION: "ref_id",
+        },
         secrets=(KEY,),
         documented_words=WORDS,
         endings={

@@ -12,7 +12,7 @@ from sewapay.domain.checkout import Checkout
 from sewapay.domain.money import Money
 from sewapay.domain.observation import Reported
 from sewapay.testing.fakes import FakeGateway
-from sewapay.testing.stage import Call, Ending, Stage, StageFactory
+from sewapay.testing.stage import Call, Ending, Stage, StageFactory, Told
 
 Wrap = Callable[[FakeGateway], PaymentGateway]
 
@@ -23,6 +23,7 @@ class FakeStage:
     secrets: tuple[str, ...] = ()
     calls: frozenset[Call] = frozenset(Call)
     speaks_http: bool = False
+    told: Mapping[Told, str] = MappingProxyType({})
     documented_words: Mapping[str, Reported] = MappingProxyType({})
     endings: Mapping[Ending, Reported] = MappingProxyType(
         {

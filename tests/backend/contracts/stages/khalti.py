@@ -12,7 +12,7 @@ from sewapay.adapters.khalti.simulator import Simulator, create_app
 from sewapay.application.ports import PaymentGateway
 from sewapay.domain.observation import Reported
 from sewapay.testing.http_stage import Company, Route, over_http
-from sewapay.testing.stage import Call, Ending, StageFactory
+from sewapay.testing.stage import Call, Ending, StageFactory, Told
 
 KEY: Final = "canary0123456789abcdef0123456789"
 
@@ -52,6 +52,12 @@ def company(wrap: Callable[[KhaltiGateway], PaymentGateway] = lambda good: good)
             Call.OPENING: Route(on="initiate", path="/api/v2/epayment/initiate/", counter="initiates_seen"),
             Call.LOOK_UP: Route(on="lookup", path="/api/v2/epayment/lookup/", counter="lookups_seen"),
             Call.REFUND: Route(on="refund", path=refund, counter="refunds_seen"),
+        },
+        told={
+            Told.STATUS: "status",
+            Told.AMOUNT: "total_amount",
+            Told.REFERENCE: "pidx",
+            Told.TRANSACTION: "transaction_id",
         },
         secrets=(KEY,),
         documented_words=WORDS,
