@@ -129,9 +129,11 @@ async def test_a_worker_that_was_held_past_its_lease_changes_nothing_that_anothe
 ) -> None:
     url, khalti = world.database.url, world.khalti
     await a_paid_payment(world)
+    await make_due(url)
+    khalti.arm("lookup", "delay", seconds=4)
     with a_worker(environ_of(world), tmp_path, name="held") as held:
-        async with a_look_under_way(world):
-            held.hold()
+        await asyncio.to_thread(wait_for, lambda: khalti.simulator.lookups_seen)
+        held.hold()
         await the_lease_runs_out(url)
         with a_worker(environ_of(world), tmp_path, name="other"):
             await until_confirmed(url)
