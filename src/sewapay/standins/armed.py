@@ -80,14 +80,20 @@ class Armed:
         self._check(fault)
         self._waiting.append(fault)
 
-    def take(self, on: str, reference: str | None) -> Fault | None:
-        """The first fault that is meant for this request, used up once; else what chance gives it."""
-        for place, fault in enumerate(self._waiting):
+    def meant_for(self, on: str, reference: str | None) -> Fault | None:
+        """The first fault that is meant for this request; else what chance gives it."""
+        for fault in self._waiting:
             if fault.is_for(on, reference):
-                remaining = fault.used_once()
-                self._waiting[place : place + 1] = [] if remaining is None else [remaining]
                 return fault
         return self._draws.draw(on, reference) if self._draws else None
+
+    def happened(self, fault: Fault) -> None:
+        """Use up, once, a fault that was meant for a request. Those that chance gave have nothing left to use up."""
+        for place, waiting in enumerate(self._waiting):
+            if waiting is fault:
+                remaining = fault.used_once()
+                self._waiting[place : place + 1] = [] if remaining is None else [remaining]
+                return
 
     def clear(self) -> None:
         """Nothing goes wrong any more."""

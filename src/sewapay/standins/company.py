@@ -16,7 +16,7 @@ from attrs import define, field
 from sewapay.standins.armed import Armed
 from sewapay.standins.clock import Agenda, Clock, system_now
 from sewapay.standins.exchange import Answer, Reply
-from sewapay.standins.faults import Fault
+from sewapay.standins.faults import Fault, Spoiler
 from sewapay.standins.happenings import Happening, Left
 from sewapay.standins.shape import PAGE, Scene, Shape
 
@@ -88,6 +88,10 @@ class Company(ABC, Generic[Q]):
         """The reference that the company gave out last, if it gives any."""
         return None
 
+    def layout(self) -> Shape:
+        """How its answers are laid out at this moment: `shape`, unless a quirk has it otherwise."""
+        return self.shape
+
     def pays(self, reference: str, pay: Callable[[], object] | None = None) -> Left:
         """The payer pays at the page or by a control route, and what is armed on `page` happens with it.
 
@@ -102,14 +106,26 @@ class Company(ABC, Generic[Q]):
             return self.left(reference)
 
     def answered(self, on: str, reference: str | None, base_url: str, genuine: Callable[[], Reply]) -> Answer:
-        """One request on the wire: counted, answered by `genuine`, and spoiled by the fault that is meant for it."""
+        """One request on the wire: counted, answered by `genuine`, and spoiled by the fault that is meant for it.
+
+        A fault that finds nothing to spoil waits on.
+        """
         with self.lock:
             self.seen[on] += 1
-            fault = self.take_fault(on, reference)
+            fault = self._armed.meant_for(on, reference)
             if fault is None:
                 return genuine()
-            scene = Scene(shape=self.shape, base_url=base_url, earlier=self.latest(), skew=self.skew)
-            return fault.answer(genuine, scene)
+            honest: list[Reply] = []
+
+            def told() -> Reply:
+                honest.append(genuine())
+                return honest[-1]
+
+            scene = Scene(shape=self.layout(), base_url=base_url, earlier=self.latest(), skew=self.skew)
+            answer = fault.answer(told, scene)
+            if not (isinstance(fault, Spoiler) and answer in honest):
+                self._armed.happened(fault)
+            return answer
 
     def now(self) -> datetime:
         """The stand-in's own time, aware UTC."""
@@ -166,7 +182,10 @@ class Company(ABC, Generic[Q]):
     def take_fault(self, on: str, reference: str | None) -> Fault | None:
         """The fault that is meant for this request, used up once."""
         with self.lock:
-            return self._armed.take(on, reference)
+            fault = self._armed.meant_for(on, reference)
+            if fault is not None:
+                self._armed.happened(fault)
+            return fault
 
     def disarm(self) -> None:
         """Nothing goes wrong any more."""

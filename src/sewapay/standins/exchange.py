@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 MOST_CONTROL_BYTES: Final = 64 * 1024
 """The largest body of a control or form request."""
@@ -75,6 +75,29 @@ def parsed(body: bytes) -> object:
     except ValueError as wrong:  # msgspec's own errors and UnicodeDecodeError are ValueErrors
         raise NotJson(str(wrong)) from wrong
     return value
+
+
+def content_of(reply: Reply) -> Mapping[str, object]:
+    """The object that an answer holds; empty when it holds none, so that nothing in it can be spoiled."""
+    try:
+        content = parsed(reply.body)
+    except NotJson:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def changed(honest: Reply, values: Mapping[str, object], *, only_known: bool = True) -> Reply:
+    """The honest answer with other values, and without those that are `UNSET`; all others to the letter.
+
+    With `only_known`, only where it has the key already.
+    """
+    content = content_of(honest)
+    wanted = {key: value for key, value in values.items() if key in content or (content and not only_known)}
+    if not wanted:
+        return honest
+    written = msgspec.json.decode(honest.body, type=dict[str, msgspec.Raw])  # a number read and written is another text
+    kept = {key: value for key, value in {**written, **wanted}.items() if value is not msgspec.UNSET}
+    return evolve(honest, body=msgspec.json.encode(kept))
 
 
 def form_of(request: Request) -> Mapping[str, str]:

@@ -1,9 +1,10 @@
 """What can go wrong between a merchant and a company, as values: one class a kind, sent as JSON to `/_sim/faults`.
 
 A fault waits in the stand-in's list until a request on its route takes it; each request takes the first that is meant
-for it, and one only. It is used up by being taken, also when it then changes nothing (a wrong amount in the answer
-"Not found."). Kinds that spoil an answer let the request have its effect; kinds that replace it do not, unless
-`effect` is true. How a company lays its answers out is told by its `Shape`; its own kinds are further classes.
+for it, and one only. Kinds that spoil an answer let the request have its effect; one that finds nothing to change in it
+(a wrong amount in the answer "Not found.") is not used up and waits on, so that it can be seen that it never happened.
+Kinds that replace an answer let nothing happen, unless `effect` is true. How a company lays its answers out is told by
+its `Shape`; its own kinds are further classes.
 """
 
 import base64
@@ -14,7 +15,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from attrs import evolve
 
-from sewapay.standins.exchange import Answer, Hangup, NotJson, Reply, Verbatim, html_reply, json_reply, parsed
+from sewapay.standins.exchange import Answer, Hangup, Reply, Verbatim, changed, content_of, html_reply, json_reply
 from sewapay.standins.shape import Genuine, Scene, Shape
 
 MIB: Final = 1024 * 1024
@@ -57,7 +58,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         raise NotImplementedError
 
 
-class OfALookUp(Fault, frozen=True, kw_only=True):
+class Spoiler(Fault, frozen=True, kw_only=True):
+    """A fault that changes something in the honest answer. It happens where there is something to change."""
+
+
+class OfALookUp(Spoiler, frozen=True, kw_only=True):
     """A fault that only a look-up can have."""
 
     @classmethod
@@ -247,7 +252,7 @@ class Drip(Fault, tag="drip", frozen=True, kw_only=True):
         return evolve(genuine(), drip_seconds=self.seconds)
 
 
-class Missing(Fault, tag="missing", frozen=True, kw_only=True):
+class Missing(Spoiler, tag="missing", frozen=True, kw_only=True):
     """The honest answer without one of its keys."""
 
     key: str
@@ -259,14 +264,10 @@ class Missing(Fault, tag="missing", frozen=True, kw_only=True):
 
     def answer(self, genuine: Genuine, scene: Scene) -> Answer:
         """The answer, shorter by a key."""
-        honest = genuine()
-        content = content_of(honest)
-        if self.key not in content:
-            return honest
-        return evolve(honest, body=msgspec.json.encode({key: content[key] for key in content if key != self.key}))
+        return changed(genuine(), {self.key: msgspec.UNSET})
 
 
-class Change(Fault, tag="change", frozen=True, kw_only=True):
+class Change(Spoiler, tag="change", frozen=True, kw_only=True):
     """The honest answer with any other `values`: a type that is wrong, claims that contradict each other, a new key.
 
     With `twice` the honest ones stand there too, further on: as of two values under one key most readers take the last.
@@ -288,7 +289,7 @@ class Change(Fault, tag="change", frozen=True, kw_only=True):
         return changed(honest, self.values, only_known=False)
 
 
-class WrongReference(Fault, tag="wrong_reference", frozen=True, kw_only=True):
+class WrongReference(Spoiler, tag="wrong_reference", frozen=True, kw_only=True):
     """An answer about a payment that nobody asked about."""
 
     instead: str | None = None
@@ -327,6 +328,8 @@ class StatusWord(OfALookUp, tag="status_word", frozen=True, kw_only=True):
     def answer(self, genuine: Genuine, scene: Scene) -> Answer:
         """The honest answer but for its status word, and for its HTTP status when one is given."""
         honest = genuine()
+        if scene.shape.status not in content_of(honest):
+            return honest
         return evolve(changed(honest, {scene.shape.status: self.word}), status=self.status or honest.status)
 
 
@@ -357,28 +360,6 @@ KINDS: Final[tuple[type[Fault], ...]] = (
     *(Missing, Change, WrongReference, WrongAmount, StatusWord, Lag, Stale),
 )
 """What can go wrong with any company."""
-
-
-def content_of(reply: Reply) -> Mapping[str, object]:
-    """The object that an answer holds; empty when it holds none, so that nothing in it can be spoiled."""
-    try:
-        content = parsed(reply.body)
-    except NotJson:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def changed(honest: Reply, values: Mapping[str, object], *, only_known: bool = True) -> Reply:
-    """The honest answer with other values; with `only_known`, only where it has the key already."""
-    content = content_of(honest)
-    if not content:
-        return honest
-    return evolve(
-        honest,
-        body=msgspec.json.encode(
-            {**content, **{key: value for key, value in values.items() if key in content or not only_known}}
-        ),
-    )
 
 
 def _html(status: int, inside: str) -> Reply:

@@ -911,6 +911,51 @@ class TestFaults:
         assert honest[key] != value
         assert look_up(client).json() == honest
 
+    @pytest.mark.parametrize(
+        ("kind", "parameters", "changes"),
+        [
+            ("wrong_amount", {"delta": 1}, {"totalAmount": 110.01}),
+            ("wrong_reference", {}, {"transactionUuid": "SOMEBODY-ELSES-PAYMENT"}),
+            ("status_word", {"word": "Complete"}, {"status": "Complete"}),
+            ("lag", {}, {"status": "PENDING", "refId": None}),
+        ],
+    )
+    def test_an_older_answer_may_be_wrong_in_the_same_ways(
+        self, client: httpx.Client, kind: str, parameters: dict[str, object], changes: dict[str, object]
+    ) -> None:
+        paid(client)
+        set_quirks(client, camel_case=True)
+        honest = look_up(client).json()
+        arm(client, "status", kind, **parameters)
+
+        spoiled, then = look_up(client).json(), look_up(client).json()
+
+        assert spoiled == honest | changes
+        assert then == honest
+
+    @pytest.mark.parametrize(
+        ("kind", "parameters"),
+        [
+            ("huge", {"mib": 1}),
+            ("change", {"values": {"unheard_of": True}}),
+            ("missing", {"key": "ref_id"}),
+            ("status_word", {"word": "Complete"}),
+            ("wrong_reference", {}),
+        ],
+    )
+    @pytest.mark.parametrize(("total", "written"), [("12345678.91", "1.234567891E7"), ("10000000", "1.0E7")])
+    def test_numbers_stay_as_they_are_written_when_something_else_is_wrong(
+        self, client: httpx.Client, kind: str, parameters: dict[str, object], total: str, written: str
+    ) -> None:
+        fields = signed(amount=total, tax_amount="0", total_amount=total)
+        client.post(FORM, data=fields)
+        sim(client, "pay")
+        arm(client, "status", kind, **parameters)
+
+        answer = look_up(client, total_amount=total).text
+
+        assert f'"total_amount":{written},' in answer
+
     def test_a_stale_status_check_says_complete_although_money_went_back(self, client: httpx.Client) -> None:
         paid(client)
         sim(client, "refund")

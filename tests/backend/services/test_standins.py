@@ -17,8 +17,8 @@ from sewapay.adapters.khalti.simulator import STAND_IN, Simulator, create_app
 from sewapay.standins.company import Company
 from sewapay.standins.control import control
 from sewapay.standins.description import Options
-from sewapay.standins.exchange import Answer, Reply, Request, form_of, html_reply, json_reply
-from sewapay.standins.faults import Lag, WrongReference, content_of
+from sewapay.standins.exchange import Answer, Reply, Request, content_of, form_of, html_reply, json_reply
+from sewapay.standins.faults import Lag, WrongReference
 from sewapay.standins.happenings import Left
 from sewapay.standins.refusals import Refused, UnknownPayment
 from sewapay.standins.script import Script, UnusableScript
@@ -209,6 +209,89 @@ class TestArming:
         arm(client, {"on": "lookup", "fault": "wrong_reference", "instead": "abc"})
 
         assert [look_up(client, pidx).json()["pidx"] for _ in range(3)] == ["z" * 22, "abc", pidx]
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            {"fault": "wrong_amount"},
+            {"fault": "wrong_reference"},
+            {"fault": "wrong_pidx"},
+            {"fault": "status_word", "word": "?"},
+            {"fault": "status_word", "word": "?", "status": 400},
+            {"fault": "missing", "key": "fee"},
+            {"fault": "lag"},
+            {"fault": "stale"},
+        ],
+        ids=str,
+    )
+    def test_a_fault_that_finds_nothing_to_change_waits_on(self, client: httpx.Client, kind: dict[str, object]) -> None:
+        pidx = opened(client)
+        sim(client, "pay", pidx=pidx)
+        sim(client, "refund", pidx=pidx)
+        honest = look_up(client, pidx).json()
+        waiting = arm(client, {"on": "lookup", **kind}).json()
+
+        nothing = look_up(client, "nobody")
+
+        assert nothing.json() == {"detail": "Not found.", "error_key": "validation_error"}
+        assert nothing.status_code == 404
+        assert client.get("/_sim/faults").json() == waiting
+        assert look_up(client, pidx).json() != honest
+        assert client.get("/_sim/faults").json() == {"faults": []}
+        assert look_up(client, pidx).json() == honest
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            {"fault": "missing", "key": "total_amuont"},
+            {"fault": "change", "values": {"fee": 0}},
+            {"fault": "status_word", "word": "Initiated"},
+            {"fault": "lag"},
+            {"fault": "stale"},
+            {"fault": "wrong_amount", "delta": 0},
+        ],
+        ids=str,
+    )
+    def test_so_does_one_that_would_say_what_is_true(self, client: httpx.Client, kind: dict[str, object]) -> None:
+        pidx = opened(client)
+        honest = look_up(client, pidx).json()
+        waiting = arm(client, {"on": "lookup", "times": 2, **kind}).json()
+
+        seen = [look_up(client, pidx).json() for _ in range(3)]
+
+        assert seen == [honest] * 3
+        assert client.get("/_sim/faults").json() == waiting
+
+    @pytest.mark.parametrize(
+        "kind",
+        [{"fault": "delay", "seconds": 0}, {"fault": "clock_skew", "seconds": 60}, {"fault": "drip", "seconds": 0.001}],
+        ids=str,
+    )
+    def test_what_changes_nothing_in_an_answer_by_its_nature_happens_all_the_same(
+        self, client: httpx.Client, kind: dict[str, object]
+    ) -> None:
+        pidx = opened(client)
+        arm(client, {"on": "lookup", **kind})
+
+        look_up(client, pidx)
+
+        assert client.get("/_sim/faults").json() == {"faults": []}
+
+    def test_another_type_is_a_change(self, client: httpx.Client) -> None:
+        pidx = opened(client)
+        arm(client, {"on": "lookup", "fault": "change", "values": {"refunded": 0}})
+
+        assert '"refunded":0' in look_up(client, pidx).text
+        assert client.get("/_sim/faults").json() == {"faults": []}
+
+    def test_a_request_has_its_effect_once_whether_or_not_its_fault_found_something(self, client: httpx.Client) -> None:
+        arm(client, {"on": "initiate", "fault": "missing", "key": "nothing"})
+        arm(client, {"on": "initiate", "fault": "repeat_pidx"})
+
+        opened(client)
+
+        assert len(client.get("/_sim/payments").json()["payments"]) == 1
+        assert [fault["fault"] for fault in client.get("/_sim/faults").json()["faults"]] == ["missing", "repeat_pidx"]
 
     def test_requests_are_counted_by_route(self, client: httpx.Client) -> None:
         pidx = opened(client)
@@ -692,9 +775,10 @@ class TestAnotherCompany:
     def test_a_page_holds_nothing_for_a_fault_of_json_to_spoil(
         self, tiny: httpx.Client, kind: dict[str, object]
     ) -> None:
-        arm(tiny, {"on": "open", **kind})
+        waiting = arm(tiny, {"on": "open", **kind}).json()
 
         assert tiny.get("/open?invoice=8").text == "<p>Please pay.</p>"
+        assert tiny.get("/_sim/faults").json() == waiting
 
     def test_one_key_may_hold_two_values_of_which_the_last_is_honest(self, tiny: httpx.Client) -> None:
         arm(tiny, {"on": "state", "fault": "change", "values": {"word": "?", "rupees": None}, "twice": True})

@@ -43,6 +43,15 @@ SHAPE: Final = Shape(
 )
 
 
+OLDER_SHAPE: Final = evolve(
+    SHAPE,
+    told_as="transactionUuid",
+    amount="totalAmount",
+    unpaid=MappingProxyType({"status": "PENDING", "refId": None}),
+)
+"""The same with the names that `Quirks.camel_case` has in look-ups."""
+
+
 def _not_empty(_instance: object, _attribute: object, value: str | None) -> None:
     if value == "":
         raise ValueError("secret_key is empty; leave it out for the public key of eSewa's trial system")
@@ -76,6 +85,10 @@ class Simulator(Company[Quirks]):
     def product_code(self) -> str | None:
         """The one product code that is known; None for any."""
         return self.quirks.product_code or (UAT_PRODUCT_CODE if self.secret_key is None else None)
+
+    def layout(self) -> Shape:
+        """With older names where the quirk is on."""
+        return OLDER_SHAPE if self.quirks.camel_case else SHAPE
 
     def post(self, fields: Mapping[str, str]) -> SimulatedPayment:
         """A payer's browser brings a merchant's form. Raises Wrong when it is not taken.

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from sewapay.standins.exchange import Answer
-from sewapay.standins.faults import Fault, WrongReference, changed, content_of
+from sewapay.standins.exchange import Answer, changed, content_of
+from sewapay.standins.faults import Fault, Spoiler, WrongReference
 from sewapay.standins.shape import Genuine, Scene, Shape
 
 ON_INITIATE: Final = frozenset({"initiate"})
@@ -42,7 +42,7 @@ class WrongPidx(WrongReference, tag="wrong_pidx", frozen=True, kw_only=True):
         return frozenset({"initiate", "lookup"})
 
 
-class RepeatPidx(Fault, tag="repeat_pidx", frozen=True, kw_only=True):
+class RepeatPidx(Spoiler, tag="repeat_pidx", frozen=True, kw_only=True):
     """An initiate that answers with a pidx given out before: `known`, or else the latest."""
 
     known: str | None = None
@@ -61,7 +61,7 @@ class RepeatPidx(Fault, tag="repeat_pidx", frozen=True, kw_only=True):
         return changed(honest, {"pidx": pidx, "payment_url": f"{scene.base_url}/?pidx={pidx}"})
 
 
-class OffDomain(Fault, tag="off_domain", frozen=True, kw_only=True):
+class OffDomain(Spoiler, tag="off_domain", frozen=True, kw_only=True):
     """An initiate whose payment_url leads to somebody else's host."""
 
     host: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.:@\[\]-]{1,253}$")] = "pay.khalti.example"
