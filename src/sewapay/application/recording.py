@@ -96,9 +96,9 @@ class Recorder:
         """Note that there was no usable answer: what is undecided becomes unknown, and nothing becomes failed."""
         return self._kept(tx, asked, lambda payment: payment.unanswered(why, at=at), is_ours=is_ours, at=at)
 
-    def vouched(self, tx: Tx, looked_up: Verified, *, at: datetime) -> Verified:
-        """Keep that a signed return says more than the look-up that was just recorded."""
-        return self._changed(tx, looked_up, vouched_for(looked_up.payment, at=at))
+    def vouched(self, tx: Tx, known: Verified, *, at: datetime) -> Verified:
+        """Keep that a signed return says more than the look-ups until now."""
+        return self._changed(tx, known, vouched_for(known.payment, at=at))
 
     def come_back_to_silence(self, tx: Tx, known: Verified, *, at: datetime) -> Verified:
         """Keep that the customer is back from the gateway, and that it has not answered since."""

@@ -11,7 +11,7 @@ from sewapay.application.storage import Read, Transact, Tx, View
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName, OrderReference, PaymentId
 from sewapay.domain.money import NOTHING
 from sewapay.domain.payment import Payment
-from sewapay.domain.transitions import MONEY
+from sewapay.domain.transitions import MONEY, SOFT, UNDECIDED
 
 __all__ = ["GatewayReference", "OurReference", "Verification", "Verified", "VerifyPayment"]
 
@@ -54,6 +54,14 @@ class Verification:
 
 
 @frozen
+class _Looked:
+    """What a look left behind, and whether the gateway was asked in vain."""
+
+    now: Verified
+    is_silent: bool = False
+
+
+@frozen
 class VerifyPayment:
     """Ask the gateway what happened and record its answer.
 
@@ -82,29 +90,35 @@ class VerifyPayment:
         if verification.by is not None:
             verification.by.require(Operation.VERIFY_PAYMENT)
         known = await self.read(lambda view: self._find(view, verification))
-        again, is_back = verification.even_if_settled, verification.brought is not None
-        is_vouched = verification.brought is not None and self._vouches(verification.brought, known.payment)
+        again = verification.even_if_settled
 
-        async def look(has_waited: bool) -> Verified:
-            now = await self._read_again(known) if has_waited else known
-            return await self._look(now, again=again, is_back=is_back, is_vouched=is_vouched)
+        async def look(has_waited: bool) -> _Looked:
+            return await self._look(await self._read_again(known) if has_waited else known, again=again)
 
         if not self._is_worth_a_look(known, again=again):
             return known
-        return await self.flights.fresh(f"{known.payment.id} {again} {is_back} {is_vouched}", look)
+        looked = await self.flights.fresh(f"{known.payment.id} {again}", look)
+        return await self._returned(looked, verification.brought)
 
     async def without_waiting(self, verification: Verification) -> Verified:
         """How the payment stands for who waits no longer for the look that is under way. Raises what a look does."""
         known = await self.read(lambda view: self._find(view, verification))
-        if verification.brought is None:
+        return await self._returned(_Looked(known, is_silent=True), verification.brought)
+
+    async def _returned(self, looked: _Looked, brought: ReturnMessage | None) -> Verified:
+        """Keep what a return says beside a look that saw no money: the gateway's signed word, or that it is silent."""
+        known = looked.now
+        if brought is None or known.payment.status not in UNDECIDED | SOFT:
             return known
-        is_vouched = self._vouches(verification.brought, known.payment)
+        is_vouched = self._vouches(brought, known.payment)
+        if not (is_vouched or looked.is_silent):
+            return known
 
         def record(tx: Tx) -> Verified:
-            booking = tx.bookings.get(known.booking.id)
-            now, at = Verified(tx.payments.get(known.payment.id), booking), self.clock.now()
-            kept = self.recorder.vouched(tx, now, at=at) if is_vouched else now
-            return self.recorder.come_back_to_silence(tx, kept, at=at)
+            booking, at = tx.bookings.get(known.booking.id), self.clock.now()
+            now = Verified(tx.payments.get(known.payment.id), booking)
+            now = self.recorder.vouched(tx, now, at=at) if is_vouched else now
+            return self.recorder.come_back_to_silence(tx, now, at=at) if looked.is_silent else now
 
         return await self.transact(record)
 
@@ -126,29 +140,24 @@ class VerifyPayment:
             lambda view: Verified(view.payments.get(known.payment.id), view.bookings.get(known.booking.id))
         )
 
-    async def _look(self, known: Verified, *, again: bool, is_back: bool, is_vouched: bool) -> Verified:
+    async def _look(self, known: Verified, *, again: bool) -> _Looked:
         if not self._is_worth_a_look(known, again=again):
-            return known
+            return _Looked(known)
         asked = known.payment
-        seen, why = None, ""
+        seen, why, is_silent = None, "", False
         try:
             gateway = enabled(self.gateways, asked.gateway, asked.environment)
             seen = await gateway.look_up(order_of(asked, known.booking.title))
-        except GatewayNotEnabled as nobody:  # who could be asked: that is no silence of the gateway's
-            why, is_back = str(nobody), False
-        except GatewayError as silence:
-            why = str(silence)
+        except GatewayError as error:
+            why, is_silent = str(error), not isinstance(error, GatewayNotEnabled)
 
         def record(tx: Tx) -> Verified:
             at = self.clock.now()
             if seen is None:
-                recorded = self.recorder.silence(tx, asked, why, is_ours=False, at=at)
-                recorded = self.recorder.come_back_to_silence(tx, recorded, at=at) if is_back else recorded
-            else:
-                recorded = self.recorder.answer(tx, asked, seen, is_ours=False, at=at)
-            return self.recorder.vouched(tx, recorded, at=at) if is_vouched else recorded
+                return self.recorder.silence(tx, asked, why, is_ours=False, at=at)
+            return self.recorder.answer(tx, asked, seen, is_ours=False, at=at)
 
-        return await self.transact(record)
+        return _Looked(await self.transact(record), is_silent)
 
     def _find(self, view: View, verification: Verification) -> Verified:
         booking = None
