@@ -38,6 +38,7 @@ async def ended(name: GatewayName, call: Callable[[], Awaitable[T]], seconds: fl
     """
     driven = _Driven(name=name, call=call)
     task = asyncio.ensure_future(driven.outcome())
+    task.add_done_callback(lambda _: task.cancelled() or task.exception())  # heard, should nobody wait any more
     try:
         await asyncio.wait({task}, timeout=seconds)
     finally:
@@ -92,6 +93,7 @@ class _Driven(Generic[T]):
             except BaseException as thrown:  # its own cancellation, or what it waited for was canceled
                 if self.is_dropped:
                     _drop(self.name, steps)
+                    del step, steps  # now: what is collected without an event loop would go on and never wait
                     raise
                 step = partial(steps.throw, thrown)
 
