@@ -5,9 +5,9 @@ at the start: whatever other people's code does wrong becomes one sentence with 
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, TypeVar, cast
 
 import httpx
 from attrs import frozen
@@ -22,6 +22,8 @@ from sewapay.entrypoints.held import held
 from sewapay.entrypoints.registered import Registered, of_other_distributions
 
 __all__ = ["REGISTRY", "Tried", "build_gateways", "of_name", "refused_name", "registered", "try_all"]
+
+T = TypeVar("T")
 
 REGISTRY: Final[Mapping[GatewayName, str]] = MappingProxyType(
     {
@@ -129,35 +131,37 @@ def _build(
     except InvalidIdentifier as why:
         raise _refusal(one, str(why)) from None
     build = _build_of(one)
-    try:
-        gateway = build(environ, client, is_production=is_production)
-    except UnusableSetting as error:
-        if one.is_ours:
-            raise
-        raise UnusableSetting("\n".join(f"{one}: {line}" for line in str(error).splitlines())) from error
-    except Exception as error:  # other people's code may raise anything
-        if one.is_ours:
-            raise
-        raise _refusal(one, f"its build failed: {told(error)}") from error
-    why_not = unfit(gateway, name, is_production=is_production)
+    gateway = _theirs(one, "its build failed", lambda: build(environ, client, is_production=is_production))
+    why_not = _theirs(one, "it cannot be looked over", lambda: unfit(gateway, name, is_production=is_production))
     if why_not is not None:
         raise _refusal(one, why_not)
-    return gateway if one.is_ours else held(gateway)
+    return gateway if one.is_ours else _theirs(one, "it cannot be looked over", lambda: held(gateway))
 
 
 def _build_of(one: Registered) -> _Build:
-    try:
-        offered = one.place.load()
-    except Exception as error:  # importing runs other people's code
-        if one.is_ours:
-            raise
-        raise _refusal(one, f"{one.place.value} cannot be imported: {told(error)}") from error
-    build = getattr(offered, "build", None)
+    offered = _theirs(one, f"{one.place.value} cannot be imported", one.place.load)
+    build = _theirs(one, f"{one.place.value} has no build that can be read", lambda: getattr(offered, "build", None))
     if not callable(build):
         raise _refusal(one, f"{one.place.value} has no callable build")
     if inspect.iscoroutinefunction(build):
         raise _refusal(one, f"build of {one.place.value} is async, and has to be a plain function")
     return cast(_Build, build)
+
+
+def _theirs(one: Registered, went_wrong: str, run: Callable[[], T]) -> T:
+    """What a piece of other people's code comes to: whatever it raises, be it an exit, refuses its gateway only."""
+    try:
+        return run()
+    except KeyboardInterrupt:
+        raise  # that is the operator
+    except UnusableSetting as error:
+        if one.is_ours:
+            raise
+        raise UnusableSetting("\n".join(f"{one}: {line}" for line in str(error).splitlines())) from error
+    except BaseException as error:  # other people's code may raise anything
+        if one.is_ours:
+            raise
+        raise _refusal(one, f"{went_wrong}: {told(error)}") from error
 
 
 def _refusal(one: Registered, why: str) -> UnusableSetting:

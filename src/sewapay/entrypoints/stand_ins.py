@@ -15,7 +15,9 @@ def may_have_one(gateway: Registered) -> bool:
     """Whether a gateway brings a stand-in, as far as can be seen without importing it; a broken one may."""
     try:
         return _module_of(gateway) is not None
-    except Exception:  # the packages above it are other people's code
+    except KeyboardInterrupt:
+        raise  # that is the operator
+    except BaseException:  # the packages above it are other people's code, and may exit
         return True
 
 
@@ -27,7 +29,9 @@ def stand_in_of(gateway: Registered) -> Description | None:
     try:
         module = _module_of(gateway)
         described = None if module is None else import_module(module).STAND_IN
-    except Exception as error:  # importing runs other people's code
+    except KeyboardInterrupt:
+        raise  # that is the operator
+    except BaseException as error:  # importing runs other people's code, and may exit
         raise UnusableSetting(f"the stand-in of {gateway} cannot be used: {told(error)}") from error
     if module is not None and not isinstance(described, Description):
         raise UnusableSetting(f"the stand-in of {gateway} cannot be used: {module}.STAND_IN is no Description")

@@ -276,6 +276,7 @@ def test_the_stand_in_of_somebody_elses_gateway_is_found_in_its_package(run: Run
     [
         ("import a_library_that_nobody_has\n", "ModuleNotFoundError, No module named 'a_library_that_nobody_has'"),
         ("", "AttributeError, module 'tinypay.simulator' has no attribute 'STAND_IN'"),
+        ("import sys\nsys.exit(0)\n", "SystemExit in tinypay/simulator.py, line 2"),
         ("STAND_IN = 8999\n", "tinypay.simulator.STAND_IN is no Description"),
     ],
 )
@@ -292,6 +293,16 @@ def test_a_stand_in_that_is_broken_says_so_and_does_not_hide_the_others(
     names = [line.split()[0] for line in listed.stdout.partition("Commands:\n")[2].splitlines() if line.strip()]
     assert (listed.returncode, listed.stderr) == (0, "")
     assert {"esewa", "khalti", "tinypay"} <= set(names)
+
+
+def test_a_package_that_exits_keeps_no_other_stand_in_from_being_listed(run: Run, tmp_path: Path) -> None:
+    site = given_tinypay(tmp_path, "")
+    (site / "tinypay" / "__init__.py").write_text("raise SystemExit\n")
+
+    listed = run("simulate", "--help", **with_site(site))
+
+    assert listed.returncode == 0
+    assert "khalti" in listed.stdout
 
 
 @pytest.mark.parametrize("name", ["fake", "nopay"])

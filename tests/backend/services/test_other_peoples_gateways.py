@@ -25,6 +25,25 @@ CANNOT_BUILD: Final = """
 def build(environ, client, *, is_production):
     raise ValueError(environ["TINYPAY_KEY"])
 """
+EXITS: Final = "import sys\nsys.exit(0)\n"
+EXITS_WHEN_BUILT: Final = """
+import sys
+
+def build(environ, client, *, is_production):
+    sys.exit(environ["TINYPAY_KEY"])
+"""
+EXITS_WHEN_READ: Final = (
+    TINYPAY
+    + """
+import sys
+
+class Exits(FakeGateway):
+    capabilities = property(lambda self: sys.exit(0), lambda self, value: None)
+
+def build(environ, client, *, is_production):
+    return Exits(name=GatewayName("tinypay"))
+"""
+)
 TAKES_LESS: Final = "def build(environ):\n    return None\n"
 RETURNS_NOTHING: Final = "def build(environ, client, *, is_production):\n    return None\n"
 BUILDS_LATER: Final = "async def build(environ, client, *, is_production):\n    return None\n"
@@ -88,6 +107,9 @@ def test_an_object_with_a_build_is_as_good_as_a_module(run: Run, tmp_path: Path)
         ("def build(:\n", "tinypay cannot be imported: SyntaxError, invalid syntax (tinypay.py, line 1)"),
         (WITHOUT_BUILD, "tinypay has no callable build"),
         (CANNOT_BUILD, "its build failed: ValueError in site/tinypay.py, line 3"),
+        (EXITS, "tinypay cannot be imported: SystemExit in site/tinypay.py, line 2"),
+        (EXITS_WHEN_BUILT, "its build failed: SystemExit in site/tinypay.py, line 5"),
+        (EXITS_WHEN_READ, "its capabilities cannot be read: SystemExit in site/tinypay.py, line 13"),
         (TAKES_LESS, "its build failed: TypeError, build() got an unexpected keyword argument 'is_production'"),
         (BUILDS_LATER, "build of tinypay is async, and has to be a plain function"),
         (RETURNS_NOTHING, "its build returned no PaymentGateway: it has no name, environment, capabilities, refunds,"),
@@ -110,6 +132,21 @@ def test_a_broken_gateway_stops_the_start_with_its_distribution_and_the_reason(
     assert done.stderr.startswith(said), done.stderr
     assert done.stderr.count("\n") == 1
     assert "S3CRET" not in done.stderr
+
+
+def test_settings_are_not_in_order_because_a_gateway_exits(run: Run, tmp_path: Path) -> None:
+    given_tinypay(tmp_path, EXITS)
+
+    done = run("check-settings")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "tinypay of tinypay-for-sewapay 0.1.0: tinypay cannot be imported: SystemExit" in done.stderr
+
+
+def test_who_presses_control_c_while_a_gateway_is_imported_is_obeyed(run: Run, tmp_path: Path) -> None:
+    given_tinypay(tmp_path, "raise KeyboardInterrupt\n")
+
+    assert run("check-settings").stderr.endswith("Aborted!\n")
 
 
 def test_what_a_gateway_says_of_its_own_settings_is_told_with_its_name(run: Run, tmp_path: Path) -> None:
@@ -187,11 +224,12 @@ def test_a_broken_gateway_that_is_not_enabled_is_not_even_imported(run: Run, tmp
 def test_all_gateways_are_listed_with_what_stands_against_each(run: Run, tmp_path: Path) -> None:
     given_tinypay(tmp_path)
     install(tmp_path / "site", "broken", {"brokenpay": "broken"}, {"broken.py": WITHOUT_BUILD})
+    install(tmp_path / "site", "exits", {"exitpay": "exits"}, {"exits.py": EXITS})
 
     done = run("gateways", "--all", SEWAPAY_GATEWAYS="fake")
 
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
-    assert (done.returncode, set(lines)) == (0, {*REGISTRY, "tinypay", "brokenpay"})
+    assert (done.returncode, set(lines)) == (0, {*REGISTRY, "tinypay", "brokenpay", "exitpay"})
     assert lines["fake"].endswith("refunds: partial  enabled")
     assert lines["tinypay"].endswith("refunds: partial  can be enabled, by tinypay-for-sewapay 0.1.0")
     why = "SEWAPAY_GATEWAYS cannot name brokenpay of broken 0.1.0: broken has no callable build"
