@@ -29,7 +29,7 @@ from sewapay.application.return_urls import ReturnOrigins
 from sewapay.application.storage import Transact, Tx
 from sewapay.application.verify_payment import Verification, VerifyPayment
 from sewapay.domain.booking import Booking, BookingStatus
-from sewapay.domain.checkout import Checkout
+from sewapay.domain.checkout import LONGEST_LIFE, Checkout
 from sewapay.domain.identifiers import BookingId, GatewayName, PaymentId
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment, PaymentStatus, ReturnStyle, ReturnTo, ReviewReason
@@ -95,7 +95,8 @@ class OpenCheckout:
     - One open link a booking and gateway: asking again gives the same one, after a look whether it was used. Where a
       checkout can be entered once, a later request gets a new one, and the former is watched until it is final.
     - Another gateway may be chosen at any time: what was opened before is watched all the same.
-    - The gateway is asked once. When its answer is lost, nobody has that link, and the next request begins anew.
+    - The gateway is asked once. When its answer is lost, nobody has that link, and the next request begins anew. So it
+      is with a link that is dead already, or lives longer than it can be watched.
     - Nothing is opened for a booking that is paid, canceled, or has a payment whose outcome is still to come.
     """
 
@@ -203,6 +204,8 @@ class OpenCheckout:
         payer = Payer(name=customer.name, email=customer.email, phone=customer.phone)
         try:
             checkout = await gateway.open_checkout(order_of(begun, booking.title), urls, payer)
+            if not checkout.can_be_watched(self.clock.now()):
+                raise ProtocolError(_UNWATCHED)
         except (NothingSent, KeyRefused, GatewayNotConfigured) as error:
             why = f"not attempted: {error}"
             is_refused = isinstance(error, KeyRefused)
@@ -262,6 +265,7 @@ class OpenCheckout:
         await self.transact(record)
 
 
+_UNWATCHED: Final = f"what the gateway opened is dead already, or lives for more than {LONGEST_LIFE.days} days"
 _CHECKING: Final = "an earlier payment of this booking is still being checked: do not pay again, ask in a minute"
 
 

@@ -39,7 +39,7 @@ class Capabilities:
 
     - `reference_charset` is a regular expression for one character of our order reference.
     - `default_life` is how long a link lives when the gateway does not say, and `longest_life` the longest that one may
-      live: a link whose opening went unanswered is dead after that.
+      live, 30 days at most: a link whose opening went unanswered is dead after that.
     - `page_origins` are where its pages live (`https://pay.example`), which our own pages' forms may lead to.
     - `single_entry`: its page takes an order reference once, so that a checkout which was shown cannot be shown again
       later; a customer who comes back is given a new payment, and the former is watched until it is final.

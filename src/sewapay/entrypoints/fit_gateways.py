@@ -15,6 +15,7 @@ from types import MappingProxyType, NoneType
 from typing import Any, Final
 
 from sewapay.application.ports import Capabilities, CheckoutKind, RefundKind
+from sewapay.domain.checkout import LONGEST_LIFE
 from sewapay.domain.identifiers import Environment, GatewayName
 from sewapay.domain.money import Money
 
@@ -79,7 +80,9 @@ def _faults(gateway: object, name: GatewayName, *, is_production: bool) -> Itera
     for member in wanted:
         try:
             read[member] = getattr(gateway, member)
-        except Exception as error:  # a property runs other people's code
+        except KeyboardInterrupt:
+            raise  # that is the operator
+        except BaseException as error:  # a property runs other people's code
             if inspect.getattr_static(gateway, member, None) is None:
                 continue
             yield f"its {member} cannot be read: {told(error)}"
@@ -133,6 +136,8 @@ def _unable(can: Capabilities) -> Iterator[str]:
     yield from _refusing_our_references(can)
     if not timedelta(0) < can.default_life <= can.longest_life:
         yield "its capabilities' default_life is above nothing and at most longest_life"
+    if can.longest_life > LONGEST_LIFE:
+        yield f"its capabilities' longest_life is more than {LONGEST_LIFE.days} days: no link is watched for longer"
     for origin in can.page_origins:
         if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
             yield "its capabilities' page_origins hold origins such as https://pay.example, lower case, without a path"

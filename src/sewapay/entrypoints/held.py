@@ -121,7 +121,7 @@ def _can_be_shown(checkout: object) -> bool:
         texts = [text for pair in step.fields.items() for text in pair]
         if len(step.fields) > MOST_FIELDS or not all(isinstance(text, str) and text.isprintable() for text in texts):
             return False
-    is_aware = isinstance(checkout.expires_at, datetime) and checkout.expires_at.tzinfo is not None
+    is_aware = isinstance(checkout.expires_at, datetime) and checkout.expires_at.utcoffset() is not None
     return (
         _is_name(checkout.gateway_reference)
         and (checkout.life is None or isinstance(checkout.life, timedelta))

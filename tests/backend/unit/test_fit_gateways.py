@@ -137,6 +137,8 @@ def test_production_takes_no_gateway_whose_money_is_not_real() -> None:
         ({"reference_length": 19}, "reference_length is less than 20, the length of our references"),
         ({"default_life": timedelta(0)}, "default_life is above nothing"),
         ({"default_life": timedelta(days=2)}, "default_life is above nothing and at most longest_life"),
+        ({"longest_life": timedelta(days=31)}, "longest_life is more than 30 days: no link is watched for longer"),
+        ({"longest_life": timedelta.max}, "longest_life is more than 30 days: no link is watched for longer"),
         ({"page_origins": ["https://pay.example"]}, "page_origins is no tuple"),
         ({"page_origins": ("https://pay.example/",)}, "page_origins hold origins"),
         ({"page_origins": ("https://pay.example; script-src *",)}, "page_origins hold origins"),
@@ -154,6 +156,10 @@ def test_capabilities_that_cannot_be_are_refused(changed: dict[str, Any], about:
 )
 def test_origins_are_taken_with_their_ports_and_as_all_hosts_of_a_company(origin: str) -> None:
     assert said_of(gateway(page_origins=(origin,))) is None
+
+
+def test_a_link_may_live_as_long_as_it_can_be_watched() -> None:
+    assert said_of(gateway(default_life=timedelta(days=30), longest_life=timedelta(days=30))) is None
 
 
 def test_least_and_greatest_can_be_the_same() -> None:

@@ -1,6 +1,7 @@
 """Other people's gateways do no harm to others, whatever they answer, raise or leave unanswered."""
 
 import asyncio
+from datetime import datetime, tzinfo
 from typing import Any, cast
 
 import pytest
@@ -56,6 +57,15 @@ class Endless(FakeGateway):
     async def look_up(self, order: Order) -> Observation:
         await asyncio.Event().wait()
         raise AssertionError
+
+
+class NoOffset(tzinfo):
+    """A zone that does not say how far away it is; a moment in it is as good as naive."""
+
+    def utcoffset(self, moment: datetime | None) -> None:
+        return None
+
+    dst = tzname = utcoffset
 
 
 def stubborn(answer: object) -> HeldGateway:
@@ -128,6 +138,9 @@ async def test_a_long_word_with_control_characters_is_kept_as_far_as_it_can_be_s
         Checkout(next_step=PostForm("https://tiny.example/", {"amount": "11\x0030"})),
         Checkout(next_step=FORM, gateway_reference="x" * 10_000),
         Checkout(next_step=FORM, life=cast("Any", 900)),
+        Checkout(next_step=FORM, expires_at=cast("Any", "2026-11-26")),
+        Checkout(next_step=FORM, expires_at=datetime(2026, 11, 26)),  # the fault
+        Checkout(next_step=FORM, expires_at=datetime(2026, 11, 26, tzinfo=NoOffset())),
     ],
     ids=lambda answer: repr(answer)[:60],
 )

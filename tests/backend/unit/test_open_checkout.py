@@ -1,5 +1,6 @@
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -24,14 +25,15 @@ from sewapay.application.errors import (
     StoreUnavailable,
 )
 from sewapay.application.open_checkout import CheckoutRequest, OpenedCheckout
+from sewapay.application.ports import Order, Payer, Urls
 from sewapay.domain.booking import Booking, BookingStatus
-from sewapay.domain.checkout import Redirect
+from sewapay.domain.checkout import Checkout, Redirect
 from sewapay.domain.errors import BookingAlreadyPaid, BookingIsCanceled
 from sewapay.domain.identifiers import BookingId, Environment, GatewayName
 from sewapay.domain.money import Money
 from sewapay.domain.payment import Payment, PaymentStatus, ReviewReason
 from tests.backend.unit.world import FailingStore, InterruptedGateway, Killed, PatientClock, RerunningStore, until
-from tests.shop import KHALTI, PRICE, RAM, SERVICE, SHOP_RETURN, SITA, Shop, customer
+from tests.shop import KHALTI, PRICE, RAM, SERVICE, SHOP_RETURN, SITA, ManualClock, Shop, customer
 
 
 async def opened(shop: Shop, booking: Booking) -> OpenedCheckout:
@@ -493,6 +495,69 @@ async def test_an_answer_that_cannot_be_read_is_unknown() -> None:
 
     (payment,) = await shop.stored_payments(booking)
     assert (payment.status, payment.outcome_unknown) == (PaymentStatus.CREATED, True)
+
+
+class Giving(FakeGateway):
+    """Opens checkouts that live as long as it was told."""
+
+    def __init__(self, **lives: Any) -> None:
+        super().__init__(name=KHALTI)
+        self.lives = lives
+
+    async def open_checkout(self, order: Order, urls: Urls, payer: Payer) -> Checkout:
+        return evolve(await super().open_checkout(order, urls, payer), **self.lives)
+
+
+BEGAN = ManualClock().now()
+A_MOMENT = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    "lives",
+    [
+        {"life": timedelta(0)},
+        {"life": timedelta(days=-1)},
+        {"life": timedelta(days=30) + A_MOMENT},
+        {"life": timedelta.max},
+        {"expires_at": BEGAN},
+        {"expires_at": BEGAN + timedelta(days=30) + A_MOMENT},
+        {"expires_at": datetime.min.replace(tzinfo=UTC)},
+        {"expires_at": datetime.max.replace(tzinfo=UTC)},
+    ],
+)
+async def test_a_link_that_is_dead_already_or_lives_longer_than_it_can_be_watched_is_not_shown(
+    lives: dict[str, Any],
+) -> None:
+    shop = Shop(gateway=Giving(**lives))
+    booking = await shop.given_a_booking()
+
+    with pytest.raises(ProtocolError, match="is dead already, or lives for more than 30 days"):
+        await opened(shop, booking)
+
+    (payment,) = await shop.stored_payments(booking)
+    assert (payment.status, payment.outcome_unknown, payment.next_step) == (PaymentStatus.CREATED, True, None)
+    shop.clock.advance(days=2)
+    done = await shop.container.reconcile_payments()(10)
+    assert (done.changed, done.broken) == (1, ())
+    assert (await shop.stored_payment(payment)).reason == "link never shown"
+
+
+@pytest.mark.parametrize(
+    ("lives", "expires_at"),
+    [
+        ({"life": A_MOMENT}, BEGAN + A_MOMENT),
+        ({"life": timedelta(days=30)}, BEGAN + timedelta(days=30)),
+        ({"expires_at": BEGAN + A_MOMENT}, BEGAN + A_MOMENT),
+        ({"expires_at": BEGAN + timedelta(days=30)}, BEGAN + timedelta(days=30)),
+        ({"life": timedelta(days=1), "expires_at": datetime.max.replace(tzinfo=UTC)}, BEGAN + timedelta(days=1)),
+    ],
+)
+async def test_a_link_is_shown_that_can_be_watched_until_its_end(lives: dict[str, Any], expires_at: datetime) -> None:
+    shop = Shop(gateway=Giving(**lives))
+
+    payment = (await opened(shop, await shop.given_a_booking())).payment
+
+    assert payment.expires_at == expires_at
 
 
 @pytest.mark.fault("F06")
