@@ -227,8 +227,8 @@ LOOK_UPS: Final[tuple[LookUp, ...]] = (
     _silence("esewa", "a-third-of-a-paisa", fault("change", values={"total_amount": "1130.003"})),
     _lie("esewa", "odd-case", fault("status_word", word="Complete"), STRANGE_WORD),
     _lie("esewa", "ambiguous", fault("status_word", word="AMBIGUOUS"), DOUBTED, STUCK),
-    # eSewa says in so many words that it holds nothing, for as long as the checkout lives and longer
-    _lie("esewa", "not-found", fault("status_word", word="NOT_FOUND"), NOT_SEEN, EXPIRED),
+    # eSewa says in so many words that it holds nothing, and has signed that it was paid: a person has to ask
+    _lie("esewa", "not-found", fault("status_word", word="NOT_FOUND"), NOT_SEEN, STUCK),
     _lie("esewa", "lag", fault("lag"), PENDING, STUCK),
     *_every("connectips", "txnAmt"),
     *(_silence("connectips", name, lie) for name, lie in _hostile(CONNECTIPS_PAID, "txnAmt", "113000", "ERROR")),

@@ -399,14 +399,31 @@ def test_whoever_is_turned_away_is_told_by_the_settings_name() -> None:
 
 
 @pytest.mark.fault("F41")
-@pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 409, 410, 422, 451, 499])
-@pytest.mark.parametrize("word", [*MONEY_WORDS, "PENDING", "AMBIGUOUS", "NOT_FOUND", "CANCELED", "SOMETHING"])
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        (word, status)
+        for word in (*MONEY_WORDS, "PENDING", "AMBIGUOUS", "NOT_FOUND", "CANCELED", "SOMETHING")
+        for status in (400, 402, 403, 404, 405, 409, 410, 422, 451, 499)
+        if (word, status) != ("NOT_FOUND", 404)
+    ],
+)
 def test_no_word_counts_beside_an_http_error_for_esewa_documents_none_there(word: str, status: int) -> None:
     with pytest.raises(ProtocolError) as refused:
         seen_in({**COMPLETE, "status": word}, status)
 
     assert str(status) in str(refused.value)
     assert seen_in({**COMPLETE, "status": word}, 201).said == word
+
+
+def test_not_found_with_404_is_believed_where_it_names_the_payment() -> None:
+    body = {**COMPLETE, "status": "NOT_FOUND", "ref_id": None}
+
+    seen = seen_in(body, 404)
+
+    assert (seen.reported, seen.order_reference) == (Reported.ABSENT, COMPLETE["transaction_uuid"])
+    with pytest.raises(ProtocolError):
+        seen_in({**body, "transaction_uuid": None}, 404)
 
 
 @pytest.mark.parametrize("word", ["PENDING", "AMBIGUOUS", "NOT_FOUND", "CANCELED", "CANCELLED", "SOMETHING"])

@@ -115,7 +115,7 @@ def read_status(answer: Answer, product_code: str) -> Observation:
 
     An outage that says so in its body comes with HTTP 200 in public code, and is no answer whatever stands beside it.
     eSewa documents no status word with an HTTP error, so none counts there: what answers so may be a proxy, or a
-    framework that has no such path, and some of those say NOT_FOUND too.
+    framework that has no such path. But NOT_FOUND with 404, with the payment's name, says the same twice (our guess).
     """
     require_an_answer(answer, "eSewa", "ESEWA_PRODUCT_CODE")
     fields = fields_of(answer, "eSewa", literal_numbers=True)
@@ -123,10 +123,11 @@ def read_status(answer: Answer, product_code: str) -> Observation:
         complaint = fields["error_message"]
         said = blotted(complaint) if isinstance(complaint, str) else "an error"
         raise OutcomeUnknown(f"eSewa could not say what became of the payment: {said}")
-    if not 200 <= answer.status <= 299:
-        raise ProtocolError(f"eSewa answered a status check with HTTP {answer.status}, which it does not document")
     if "status" not in fields:
         raise ProtocolError(f"eSewa answered a status check with HTTP {answer.status} and no status")
+    is_usable = 200 <= answer.status <= 299 or (answer.status == 404 and fields["status"] == "NOT_FOUND")
+    if not is_usable:
+        raise ProtocolError(f"eSewa answered a status check with HTTP {answer.status}, which it does not document")
     return _observation(fields, product_code)
 
 
