@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from attrs import define, frozen
 
@@ -26,6 +26,7 @@ __all__ = ["ended"]
 LONGEST_FAREWELL_SECONDS: Final = 2.0
 """How long a call that was canceled may tidy up: its connection goes back to the pool."""
 
+LONGEST_MESSAGE: Final = 300
 MOST_CANCELLATIONS: Final = 16  # a loop of retries swallows a few, and then it is over
 
 T = TypeVar("T")
@@ -50,10 +51,18 @@ async def ended(name: GatewayName, call: Callable[[], Awaitable[T]], seconds: fl
     if not isinstance(outcome, _Broke):
         return outcome
     if isinstance(outcome.error, GatewayError):
-        raise outcome.error
+        raise _ours(name, outcome.error) from outcome.error
     why = told(outcome.error)
     _log.error("the gateway %s broke: %s", name, why)
     raise OutcomeUnknown(f"the gateway {name} broke: {why}") from outcome.error
+
+
+def _ours(name: GatewayName, error: GatewayError) -> GatewayError:
+    """The error as one of our own classes, with what it says as far as that can be stored and shown."""
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == GatewayError.__module__)
+    said = next((part for part in error.args if isinstance(part, str)), "")
+    shown = "".join(character for character in said[:LONGEST_MESSAGE] if character.isprintable())
+    return cast("GatewayError", kind(shown or f"the gateway {name} does not say why"))
 
 
 @frozen

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from sewapay.adapters.fake.gateway import FAKE_CAPABILITIES, FakeGateway
-from sewapay.application.errors import GatewayError, KeyRefused, OutcomeUnknown, ProtocolError
+from sewapay.application.errors import CheckoutRefused, GatewayError, KeyRefused, OutcomeUnknown, ProtocolError
 from sewapay.application.open_checkout import CheckoutRequest
 from sewapay.application.ports import Authenticity, Order, Payer, RefundOrder, ReturnHint, ReturnMessage, Urls
 from sewapay.domain.booking import BookingStatus
@@ -86,6 +86,27 @@ async def test_what_is_in_order_is_passed_on() -> None:
 async def test_its_own_errors_are_passed_on() -> None:
     with pytest.raises(KeyRefused):
         await stubborn(KeyRefused("no")).look_up(an_order())
+
+
+async def test_what_its_own_errors_say_is_passed_on_as_far_as_it_can_be_stored() -> None:
+    with pytest.raises(CheckoutRefused) as refused:
+        await stubborn(CheckoutRefused("no\x00 such \ud800shop" + "!" * 10_000)).open_checkout(an_order(), URLS, PAYER)
+
+    assert str(refused.value) == "no such shop" + "!" * 286
+
+
+async def test_an_error_that_it_derived_from_ours_is_ours() -> None:
+    class Derived(OutcomeUnknown):
+        may_ask_again = True
+
+        def __str__(self) -> str:
+            return "\x00"
+
+    with pytest.raises(OutcomeUnknown) as unknown:
+        await stubborn(Derived()).look_up(an_order())
+
+    assert (type(unknown.value), unknown.value.may_ask_again) == (OutcomeUnknown, False)
+    assert str(unknown.value) == "the gateway tinypay does not say why"
 
 
 async def test_a_bug_in_a_look_up_is_an_outcome_that_is_not_known_and_its_text_is_not_told() -> None:
