@@ -128,6 +128,7 @@ SHOWN: Final = (
 )
 ENDED: Final = ("canceled", "expired", "failed")
 MOST_ROUNDS: Final = 40
+RARELY: Final = timedelta(hours=6)
 WEEK_SECONDS: Final = 7 * 24 * 3600
 
 which = st.integers(0, 9)
@@ -740,13 +741,18 @@ def _waits_for_time(row: Any) -> bool:
     """Whether something of it is open that no person is asked about."""
     is_open = row["status"] in ("created", "open", "pending") or row["outcome_unknown"]
     may_be_paid_late = row["status"] in ENDED and row["next_check_at"] is not None
-    is_asked_about = row["review_reason"] == "refund_unknown"
+    is_asked_about = row["review_reason"] == "refund_unknown" or (row["review_reason"] is not None and _is_old(row))
     return bool(
         may_be_paid_late
         or (is_open and row["review_reason"] is None)
         or (row["amount_reserved"] and not is_asked_about)
         or (row["refund_due"] and not row["amount_reserved"])
     )
+
+
+def _is_old(row: Any) -> bool:
+    """Whether it is looked at so rarely that time decides no more about a refund: whoever is asked has to."""
+    return None not in (row["looked_at"], row["next_check_at"]) and row["next_check_at"] - row["looked_at"] >= RARELY
 
 
 def figures(store: str) -> settings:
