@@ -35,7 +35,7 @@ PAUSE_SECONDS: Final = 0.1
 WAITS_AT_MOST: Final = timedelta(seconds=15)
 MOST_LOOKS: Final = 3
 LOOKS_AGAIN_WITHIN: Final = timedelta(seconds=12)
-"""After the sending. A look takes two deadlines at most, and all must fit into the time that a request may run."""
+"""After it was asked for. A look takes two deadlines at most, and all must fit into the time a request may run."""
 SHOWN_WITHIN: Final = timedelta(seconds=3)
 TRIES_AGAIN_AFTER: Final = timedelta(minutes=10)
 OURSELVES: Final = "sewapay"

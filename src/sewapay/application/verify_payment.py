@@ -91,6 +91,8 @@ class VerifyPayment:
             verification.by.require(Operation.VERIFY_PAYMENT)
         known = await self.read(lambda view: self._find(view, verification))
         again = verification.even_if_settled
+        if self._is_over(known.payment):  # the gateway's word is kept first, or an answer that lags would end it
+            known = await self._returned(_Looked(known), verification.brought)
 
         async def look(has_waited: bool) -> _Looked:
             return await self._look(await self._read_again(known) if has_waited else known, again=again)
@@ -110,7 +112,7 @@ class VerifyPayment:
         known = looked.now
         if brought is None or known.payment.status not in UNDECIDED | SOFT:
             return known
-        is_vouched = self._vouches(brought, known.payment)
+        is_vouched = not known.payment.vouched and self._vouches(brought, known.payment)
         if not (is_vouched or looked.is_silent):
             return known
 
@@ -130,6 +132,11 @@ class VerifyPayment:
         hint = gateway.read_return(brought)
         is_signed = hint.authenticity is Authenticity.SIGNED
         return is_signed and hint.says_paid and hint.order_reference == payment.order_reference
+
+    def _is_over(self, payment: Payment) -> bool:
+        """Whether an answer without money ends it, or has ended it."""
+        has_no_life = payment.expires_at is not None and self.clock.now() >= payment.expires_at
+        return payment.status in SOFT or (payment.status in UNDECIDED and has_no_life)
 
     def _is_worth_a_look(self, known: Verified, *, again: bool) -> bool:
         is_settled = known.payment.status in MONEY and not again and known.payment.amount_reserved == NOTHING

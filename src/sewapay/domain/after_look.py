@@ -84,7 +84,8 @@ def come_back_to_silence(payment: Payment, *, at: datetime) -> Payment:
     looks were made long ago, an address that is still known somewhere is no reason to ask a person.
     """
     doubted = _doubted(payment, "a customer came back, and the gateway gave no answer", at)
-    return payment if next_look(doubted, at) is None else doubted
+    has_a_plan = next_look(doubted, at) is not None or next_look(payment, at) is not None
+    return doubted if has_a_plan else payment
 
 
 def _doubted(payment: Payment, why: str, at: datetime) -> Payment:

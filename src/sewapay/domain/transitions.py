@@ -3,7 +3,7 @@
 Forward only: money that was seen is never lowered, a soft ending (canceled, expired, failed) yields to money, and a
 report that cannot be true of what we know is kept as a contradiction. Amounts and references are checked before the
 table is asked (`payment.py`), so every `COMPLETED` here is about the right payment and the right amount; and what is
-absent long after its checkout died counts as expired.
+absent long after its checkout died counts as expired (`doubts.py`).
 """
 
 from collections.abc import Mapping

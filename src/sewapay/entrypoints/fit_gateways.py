@@ -61,8 +61,11 @@ _TOLD_IN_FULL: Final = (ImportError, SyntaxError, NotImplementedError, Attribute
 
 def told(error: BaseException) -> str:
     """What may be shown of an error in other people's code: its type, and its text where that is harmless."""
-    text = " ".join(str(error).split())
-    if text and isinstance(error, _TOLD_IN_FULL):
+    try:
+        text = " ".join(str(error).split()) if isinstance(error, _TOLD_IN_FULL) else ""
+    except Exception:  # an error whose own text is a bug
+        text = ""
+    if text:
         return f"{type(error).__name__}, {text}"
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in {'/'.join(Path(frames[-1].filename).parts[-2:])}, line {frames[-1].lineno}" if frames else ""

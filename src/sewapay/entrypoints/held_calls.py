@@ -6,7 +6,7 @@
   cancellation left in it would pass for our own end.
 
 Two things cannot be helped from here: code that keeps the event loop to itself (`time.sleep`, a long calculation), and
-tasks that a call began and left behind.
+tasks that a call began (`asyncio.wait_for` begins one, too) and that swallow their own cancellation.
 """
 
 import asyncio

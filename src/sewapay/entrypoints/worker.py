@@ -66,8 +66,8 @@ class Worker:
         """One run, and a line in the log about what was unusual in it."""
         began = time.monotonic()
         if began >= self._tidies_at:
+            self._tidies_at = began + TIDY_SECONDS  # should it fail, the runs go on all the same
             await self._tidy()
-            self._tidies_at = began + TIDY_SECONDS
         done = await self._container.reconcile_payments()(self._claimed_at_once)
         for row in done.poisoned:
             _log.error("payment %s cannot be read (%s): put off for a day", row.payment_id, row.why)

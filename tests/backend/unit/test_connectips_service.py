@@ -348,6 +348,16 @@ def test_what_is_no_whole_number_of_paisa_is_no_answer(written: object) -> None:
         read({**PAID, "txnAmt": written})
 
 
+@pytest.mark.fault("F41")
+@pytest.mark.parametrize("text", ["TRANSACTION FAILED", "TRANSACTION UNSUCCESSFUL"])
+def test_an_end_that_names_no_payment_ends_none(text: str) -> None:
+    ended = {**PAID, "status": "FAILED", "statusDesc": text}
+
+    assert read(ended).reported is Reported.FAILED
+    with pytest.raises(ProtocolError):
+        read({name: value for name, value in ended.items() if name != "referenceId"})
+
+
 @pytest.mark.parametrize("missing", ["txnAmt", "referenceId", "status"])
 def test_a_success_that_does_not_say_of_what_is_no_answer(missing: str) -> None:
     with pytest.raises(ProtocolError):

@@ -198,6 +198,14 @@ def raised(error: Exception) -> Exception:
     raise AssertionError
 
 
+def test_an_error_whose_own_text_is_a_bug_is_told_by_its_type() -> None:
+    class Mute(TypeError):
+        def __str__(self) -> str:
+            raise KeyError("S3CRET")
+
+    assert told(raised(Mute())).startswith("Mute in unit/test_fit_gateways.py, line ")
+
+
 @pytest.mark.parametrize(
     ("error", "shown"),
     [

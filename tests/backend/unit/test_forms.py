@@ -353,6 +353,34 @@ async def test_a_signed_word_is_kept_however_long_the_look_up_lags(
     assert (found.payment.status, found.booking.status) == (PaymentStatus.COMPLETED, BookingStatus.CONFIRMED)
 
 
+async def test_a_signed_word_that_comes_after_the_forms_life_is_kept_before_a_look_that_lags_could_end_it(
+    shop: TwoGateways, signing: Signing
+) -> None:
+    booking = await shop.given_a_booking()
+    payment = await shop.opens(booking)
+    shop.clock.advance(minutes=45)
+
+    back = await comes_back(shop, payment, brought(payment))
+
+    assert (back.status, back.vouched) == (PaymentStatus.PENDING, True)
+    assert "payment.expired" not in await shop.told(booking)
+
+
+@pytest.mark.parametrize("days", [6, 8, 13, 20, 29])
+async def test_a_form_that_was_left_open_may_be_paid_for_as_long_as_it_is_looked_at(
+    shop: TwoGateways, days: int
+) -> None:
+    payment = await shop.opens(await shop.given_a_booking())
+    shop.clock.advance(minutes=45)
+    await shop.when_it_is_verified(payment)
+    shop.clock.advance(days=days)
+    shop.forms.goes_silent()
+
+    back = await comes_back(shop, payment, ReturnMessage(values=()))
+
+    assert (back.status, back.outcome_unknown) == (PaymentStatus.EXPIRED, True)
+
+
 async def test_a_signed_word_counts_for_whoever_does_not_wait_for_a_slow_look_up(
     shop: TwoGateways, signing: Signing
 ) -> None:

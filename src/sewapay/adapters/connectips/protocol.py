@@ -149,7 +149,7 @@ def read_validation(answer: Answer, order: Order, merchant: Merchant) -> Observa
     if status == "SUCCESS":
         return _success(fields, reference, text)
     known = _MEANING.get((status, text))
-    if known is not None:
+    if known is not None and (reference is not None or known is Reported.ABSENT):  # an end is somebody's by name
         return Observation(reported=known, said=f"{status}: {text}", order_reference=reference)
     if status == "ERROR":
         # Any other error is about the question, such as a token that did not verify, or about their systems. It says
