@@ -52,6 +52,11 @@ class Answer:
     content_type: str
     content: bytes = field(repr=False)
 
+    @property
+    def is_success(self) -> bool:
+        """Whether HTTP says so, by any 2xx."""
+        return 200 <= self.status <= 299
+
 
 class Numeral(str):
     """A JSON number as the text that stood there. It is a text for all but `word`, which tells it from one."""

@@ -271,6 +271,12 @@ def brought(
     return ReturnMessage(values=tuple(values.items()))
 
 
+async def when_its_life_is_over(shop: TwoGateways, payment: Payment) -> Payment:
+    """The payment, after a look that the gateway is asked for when its form ought to be dead."""
+    shop.clock.advance(minutes=45)
+    return (await shop.when_it_is_verified(payment)).payment
+
+
 async def comes_back(shop: TwoGateways, payment: Payment, message: ReturnMessage) -> Payment:
     verification = Verification(by=None, payment=payment.id, brought=message)
     return (await shop.container.verify_payment()(verification)).payment
@@ -317,14 +323,13 @@ async def test_whoever_paid_after_the_end_and_brings_the_signed_word_is_not_led_
 ) -> None:
     booking = await shop.given_a_booking()
     payment = await shop.opens(booking)
-    shop.clock.advance(minutes=45)
-    ended = await shop.when_it_is_verified(payment)
+    ended = await when_its_life_is_over(shop, payment)
     signing.goes_silent()
 
     vouched = await comes_back(shop, payment, brought(payment))
     again = await comes_back(shop, payment, brought(payment))
 
-    assert ended.payment.status is PaymentStatus.EXPIRED
+    assert ended.status is PaymentStatus.EXPIRED
     assert (vouched.status, vouched.outcome_unknown) == (PaymentStatus.EXPIRED, True)
     assert again == vouched
     with pytest.raises(StillBeingChecked):
@@ -338,12 +343,10 @@ async def test_a_signed_word_is_kept_however_long_the_look_up_lags(
     booking = await shop.given_a_booking()
     payment = await shop.opens(booking)
     if paid_after == "its end":
-        shop.clock.advance(minutes=45)
-        await shop.when_it_is_verified(payment)
+        await when_its_life_is_over(shop, payment)
     await comes_back(shop, payment, brought(payment))
-    shop.clock.advance(minutes=45)
 
-    lagging = (await shop.when_it_is_verified(payment)).payment
+    lagging = await when_its_life_is_over(shop, payment)
 
     assert (lagging.is_undecided, lagging.money_was_seen) == (True, False), "the look-up still knows nothing of it"
     with pytest.raises(StillBeingChecked):
@@ -371,8 +374,7 @@ async def test_a_form_that_was_left_open_may_be_paid_for_as_long_as_it_is_looked
     shop: TwoGateways, days: int
 ) -> None:
     payment = await shop.opens(await shop.given_a_booking())
-    shop.clock.advance(minutes=45)
-    await shop.when_it_is_verified(payment)
+    await when_its_life_is_over(shop, payment)
     shop.clock.advance(days=days)
     shop.forms.goes_silent()
 
@@ -398,8 +400,7 @@ async def test_a_signed_word_that_no_look_up_ever_agrees_with_is_put_before_a_pe
 ) -> None:
     payment = await shop.opens(await shop.given_a_booking())
     if paid_after == "its end":
-        shop.clock.advance(minutes=45)
-        await shop.when_it_is_verified(payment)
+        await when_its_life_is_over(shop, payment)
     await comes_back(shop, payment, brought(payment))
 
     for _ in range(12):

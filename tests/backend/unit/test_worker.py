@@ -320,6 +320,14 @@ UNASKED: Final = (
 )
 
 
+async def a_worker_that_does_not_ask_khalti() -> tuple[Worker, Shop]:
+    """Two payments of Khalti's are due, and another gateway is enabled alone."""
+    shop = Shop()
+    await given_due_payments(shop, 2)
+    shop.takes(FakeGateway(name=GatewayName("esewa")))
+    return Worker(shop.container), shop
+
+
 def told_by_the_worker(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(each.levelname, each.getMessage()) for each in caplog.records if each.name == "sewapay.worker"]
 
@@ -327,10 +335,7 @@ def told_by_the_worker(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]
 async def test_payments_that_nobody_asks_about_are_in_the_log_at_the_first_run_and_not_in_every_run(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    shop = Shop()
-    await given_due_payments(shop, 2)
-    shop.takes(FakeGateway(name=GatewayName("esewa")))
-    worker = Worker(shop.container)
+    worker, _ = await a_worker_that_does_not_ask_khalti()
 
     for _ in range(5):
         await worker.once()
@@ -342,10 +347,7 @@ async def test_payments_that_nobody_asks_about_are_told_again_while_it_stays_so(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TIDY_SECONDS", 0)
-    shop = Shop()
-    await given_due_payments(shop, 2)
-    shop.takes(FakeGateway(name=GatewayName("esewa")))
-    worker = Worker(shop.container)
+    worker, shop = await a_worker_that_does_not_ask_khalti()
 
     for _ in range(3):
         await worker.once()
@@ -357,11 +359,9 @@ async def test_payments_that_nobody_asks_about_are_told_again_while_it_stays_so(
 
 
 async def test_once_for_cron_says_what_nobody_asks_about(caplog: pytest.LogCaptureFixture) -> None:
-    shop = Shop()
-    await given_due_payments(shop, 2)
-    shop.takes(FakeGateway(name=GatewayName("esewa")))
+    worker, _ = await a_worker_that_does_not_ask_khalti()
 
-    done = await Worker(shop.container).until_nothing_is_due()
+    done = await worker.until_nothing_is_due()
 
     assert done.claimed == 0
     assert told_by_the_worker(caplog) == [("WARNING", UNASKED)]

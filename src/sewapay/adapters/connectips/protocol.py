@@ -204,7 +204,7 @@ def _about_us(answer: Answer, order: Order, merchant: Merchant) -> Mapping[str, 
 
     NCHL documents no answer with an HTTP error, so none counts there: it may be a proxy's, or a framework's.
     """
-    if not 200 <= answer.status <= 299:
+    if not answer.is_success:
         raise ProtocolError(f"connectIPS answered a look-up with HTTP {answer.status}, which it does not document")
     fields = fields_of(answer, "connectIPS", literal_numbers=True)
     for key, name, own in (("merchantId", "MERCHANTID", merchant.id), ("appId", "APPID", merchant.app_id)):

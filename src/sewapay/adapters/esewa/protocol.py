@@ -125,7 +125,7 @@ def read_status(answer: Answer, product_code: str) -> Observation:
         raise OutcomeUnknown(f"eSewa could not say what became of the payment: {said}")
     if "status" not in fields:
         raise ProtocolError(f"eSewa answered a status check with HTTP {answer.status} and no status")
-    is_usable = 200 <= answer.status <= 299 or (answer.status == 404 and fields["status"] == "NOT_FOUND")
+    is_usable = answer.is_success or (answer.status == 404 and fields["status"] == "NOT_FOUND")
     if not is_usable:
         raise ProtocolError(f"eSewa answered a status check with HTTP {answer.status}, which it does not document")
     return _observation(fields, product_code)

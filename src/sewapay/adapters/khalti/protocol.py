@@ -156,7 +156,7 @@ def read_initiate(answer: Answer, *, allowed_origin: str | None) -> Checkout:
     _require_an_answer(answer)
     if answer.status in _REFUSED:
         raise CheckoutRefused(f"Khalti refused the payment: {_complaints(answer)}")
-    if not 200 <= answer.status <= 299:
+    if not answer.is_success:
         raise ProtocolError(f"Khalti answered initiate with HTTP {answer.status}, which it does not document")
     fields = fields_of(answer, _COMPANY)
     pidx = _pidx(fields)
@@ -179,12 +179,12 @@ def read_lookup(answer: Answer) -> Observation:
     is not documented there: 404 in public captures, 400 our guess).
     """
     _require_an_answer(answer)
-    if not (200 <= answer.status <= 299 or 400 <= answer.status <= 499):
+    if not (answer.is_success or 400 <= answer.status <= 499):
         raise ProtocolError(f"Khalti answered a look-up with HTTP {answer.status}, which it does not document")
     fields = fields_of(answer, _COMPANY)
     if "status" in fields:
         seen = _observation(fields)
-        if answer.status > 299 and not (answer.status == 400 and seen.reported in _WITH_HTTP_400):
+        if not answer.is_success and not (answer.status == 400 and seen.reported in _WITH_HTTP_400):
             raise ProtocolError(
                 f"Khalti answered {seen.reported} with HTTP {answer.status}, which it does not document"
             )
